@@ -1,0 +1,737 @@
+//! The scheduler: decides from its cache alone, and learns from what nodes say.
+
+use crate::collections::{Given, Map};
+use crate::config::{Config, Rule};
+use crate::host_state::{HostState, Reason, Relation, Status};
+use crate::id::{
+    Actor, Address, AttemptId, ClaimId, ClaimNumber, ClientId, Incarnation, NodeId, SchedulerId,
+    Stamp,
+};
+use crate::machine::{Choice, Machine, Output, Record, Timer};
+use crate::message::{
+    Answer, Body, Call, Claim, Datagram, Decision, Delta, Leave, Placement, Refusal, Resync,
+    Snapshot, Verdict,
+};
+use crate::notice::Notice;
+use crate::resources::{Demand, Resources};
+use serde::{Deserialize, Serialize};
+
+/// A scheduler.
+///
+/// # Invariants
+/// - A cached stamp never decreases (`views_never_go_back`), and what is cached at a stamp is what
+///   the node was (`views_are_real_states`).
+/// - Each own claim is set aside exactly once, from sending until it is refused, gone, or covered by
+///   the cached stamp (`own_claims_count_once`).
+/// - Each map respects its limit (`bounded`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Scheduler {
+    /// Its name.
+    pub id: SchedulerId,
+    #[serde(skip)]
+    config: Given<Config>,
+    /// Which life this is: the only thing that it keeps on disk.
+    pub incarnation: Incarnation,
+    /// A later life of it exists: it ignores everything.
+    pub stopped: bool,
+    /// What it knows of each node.
+    pub nodes: Map<NodeId, Peer>,
+    /// What it works on.
+    pub attempts: Map<AttemptId, Attempt>,
+}
+
+/// What a scheduler keeps on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Disk {
+    /// The life that was started last; 0 before the first.
+    pub incarnation: Incarnation,
+}
+
+/// One write to the disk of a scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Change {
+    /// A life starts.
+    Life(Incarnation),
+}
+
+impl Disk {
+    /// Writes one change.
+    pub fn apply(&mut self, change: &Change) {
+        let Change::Life(incarnation) = change;
+        self.incarnation = *incarnation;
+    }
+}
+
+/// What a scheduler knows of one node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct Peer {
+    /// The last state that the node is known to have had; `None` until the first snapshot.
+    pub host: Option<Host>,
+    /// Whether it is thought to be there.
+    pub presence: Presence,
+    /// The number of the next claim on it.
+    pub next: ClaimNumber,
+    /// Own claims that are open, or granted and not covered by the cached stamp: each is set aside
+    /// from what is free.
+    pub claims: Map<ClaimNumber, Reservation>,
+}
+
+/// The last state that a node is known to have had.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Host {
+    /// When.
+    pub stamp: Stamp,
+    /// The state.
+    pub state: HostState,
+}
+
+/// Whether a node is thought to be there. It stands beside the host state, not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// It is.
+    #[default]
+    Present,
+    /// It has been silent for long. Anything it says clears this.
+    Suspected,
+    /// It said that it leaves, at this stamp. A later life clears this.
+    Departed(Stamp),
+}
+
+/// A scheduler's deduction for one of its own claims.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Reservation {
+    /// For which attempt. It may be closed already.
+    pub attempt: AttemptId,
+    /// The life of the node that the claim is meant for.
+    pub node_life: Incarnation,
+    /// What was claimed.
+    pub demand: Demand,
+    /// The stamp from which on the host state contains it; `None` while there is no verdict.
+    pub granted: Option<Stamp>,
+}
+
+/// An attempt that is being worked on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Attempt {
+    /// Who waits for the answer.
+    pub client: ClientId,
+    /// What is wanted.
+    pub demand: Demand,
+    /// What it waits for.
+    pub phase: Phase,
+    /// Claims made so far.
+    pub claims_made: u32,
+    /// The last refusal of each node.
+    pub refusals: Map<NodeId, Refusal>,
+}
+
+/// What an attempt waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The driver is choosing a node.
+    Choosing,
+    /// No node could be chosen, but one may be once the scheduler knows more.
+    Waiting,
+    /// The verdict on this claim.
+    Claiming(NodeId, ClaimNumber),
+}
+
+/// What can happen to a scheduler.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Input {
+    /// A datagram arrives.
+    Datagram(Datagram),
+    /// A timer fires.
+    Timer(Timer),
+    /// A call arrives from this client.
+    Call(ClientId, Call),
+    /// The connection to this client broke.
+    Disconnected(ClientId),
+    /// The driver chose a node for this attempt; `None` if none is eligible.
+    Chosen(AttemptId, Option<NodeId>),
+    /// A node is there, says the configuration or discovery.
+    Meet(NodeId),
+}
+
+/// Whether a node can be chosen for an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Eligibility {
+    /// It can.
+    Eligible,
+    /// It is known that it cannot: a stamp, and a reason that is true of its host state then.
+    Excluded(Refusal),
+    /// Own reservations, or a refusal that the cache has not caught up with, are in the way.
+    NotNow,
+    /// Whether it could is unknown: no snapshot yet, suspected, or full.
+    Unknown,
+}
+
+impl Scheduler {
+    /// Starts the next life of scheduler `id` from its disk.
+    pub fn start(
+        id: SchedulerId,
+        disk: Disk,
+        config: Given<Config>,
+        outbox: &mut Vec<Output>,
+    ) -> Scheduler {
+        let mut incarnation = disk.incarnation;
+        let counted = config.rules.has(Rule::IncarnationsOnBothEnds);
+        if counted || incarnation == Incarnation::default() {
+            incarnation = incarnation.next();
+            outbox.push(Output::Persist(Record::Scheduler(Change::Life(incarnation))));
+        }
+        let (nodes, attempts) = (Map::default(), Map::default());
+        Scheduler { id, config, incarnation, stopped: false, nodes, attempts }
+    }
+
+    /// What it is given at construction.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether `node` can be chosen for `attempt`, by the cache alone.
+    pub fn eligibility(&self, attempt: &Attempt, node: NodeId) -> Eligibility {
+        let rules = self.config.rules;
+        let Some(peer) = self.nodes.get(&node) else { return Eligibility::Unknown };
+        let Some(host) = &peer.host else { return Eligibility::Unknown };
+        let mut state = &host.state;
+        let relaxed;
+        if rules.has(Rule::UnavailableNodesAreNotChosen) {
+            match peer.presence {
+                Presence::Present => {}
+                Presence::Suspected => return Eligibility::Unknown,
+                Presence::Departed(at) => {
+                    return Eligibility::Excluded(Refusal { at, reason: Reason::Draining });
+                }
+            }
+        } else {
+            relaxed = HostState { status: Status::Up, ..state.clone() };
+            state = &relaxed;
+        }
+        if let Some(refusal) = attempt.refusals.get(&node)
+            && host.stamp < refusal.at
+        {
+            return match refusal.reason {
+                Reason::OtherLife => Eligibility::NotNow,
+                Reason::Full => Eligibility::Unknown,
+                Reason::Draining
+                | Reason::NoSuchClass(_)
+                | Reason::Units(_)
+                | Reason::Capacity(_)
+                | Reason::Traits
+                | Reason::Zone
+                | Reason::Aggregates => Eligibility::Excluded(refusal.clone()),
+            };
+        }
+        if let Some(reason) = state.refuses(&attempt.demand, &Resources::default()) {
+            return Eligibility::Excluded(Refusal { at: host.stamp, reason });
+        }
+        let window_full = peer.next.0 - peer.floor().0 >= self.config.limits.claims_open_max;
+        if window_full || state.refuses(&attempt.demand, &peer.set_aside()).is_some() {
+            return Eligibility::NotNow;
+        }
+        Eligibility::Eligible
+    }
+
+    /// Whether the driver may choose `node` for `attempt`.
+    pub fn eligible(&self, attempt: AttemptId, node: NodeId) -> bool {
+        self.attempts
+            .get(&attempt)
+            .is_some_and(|attempt| self.eligibility(attempt, node) == Eligibility::Eligible)
+    }
+
+    fn on_datagram(&mut self, datagram: Datagram, outbox: &mut Vec<Output>) {
+        let Datagram { src, dst, body } = datagram;
+        let me = Actor::Scheduler(self.id);
+        let (true, Actor::Node(node), Some(life)) = (
+            dst.actor == me && dst.incarnation == Some(self.incarnation),
+            src.actor,
+            src.incarnation,
+        ) else {
+            return notice(Notice::DatagramMisdirected, outbox);
+        };
+        match body {
+            Body::Claim(_) | Body::Confirm(_) | Body::Release(_) | Body::Resync(_) => {
+                return notice(Notice::DatagramMisdirected, outbox);
+            }
+            Body::Superseded { by } => return self.on_superseded(by, outbox),
+            Body::Verdict(_) | Body::Delta(_) | Body::Snapshot(_) | Body::Leave(_) => {}
+        }
+        if !self.meet(node, outbox) {
+            return;
+        }
+        self.on_sign_of_life(node, life, outbox);
+        match body {
+            Body::Verdict(verdict) => self.on_verdict(node, verdict, outbox),
+            Body::Delta(delta) => self.on_delta(node, life, delta, outbox),
+            Body::Snapshot(snapshot) => self.on_snapshot(node, life, snapshot, outbox),
+            Body::Leave(leave) => self.on_leave(node, life, leave, outbox),
+            Body::Claim(_)
+            | Body::Confirm(_)
+            | Body::Release(_)
+            | Body::Resync(_)
+            | Body::Superseded { .. } => unreachable!("answered above"),
+        }
+        self.reconsider(outbox);
+    }
+
+    /// Anything that a node says clears the suspicion; only a later life clears a departure.
+    fn on_sign_of_life(&mut self, node: NodeId, life: Incarnation, outbox: &mut Vec<Output>) {
+        let peer = self.nodes.get_mut(&node).expect("met above");
+        match peer.presence {
+            Presence::Departed(at) if life <= at.incarnation => return,
+            Presence::Departed(_) | Presence::Suspected => peer.presence = Presence::Present,
+            Presence::Present => {}
+        }
+        self.set_timer(Timer::Suspect(node), self.config.intervals.silence, outbox);
+    }
+
+    fn on_verdict(&mut self, node: NodeId, verdict: Verdict, outbox: &mut Vec<Output>) {
+        let Verdict { claim, decision } = verdict;
+        let peer = self.nodes.get_mut(&node).expect("met above");
+        let own = claim.node == node
+            && claim.scheduler == self.id
+            && claim.incarnation == self.incarnation;
+        let open =
+            peer.claims.get(&claim.number).filter(|claimed| own && claimed.granted.is_none());
+        let Some(reservation) = open.cloned() else {
+            return notice(Notice::VerdictStale, outbox);
+        };
+        let id = reservation.attempt;
+        match decision {
+            Decision::Granted { at } | Decision::Confirmed { at } => {
+                peer.claims
+                    .insert(claim.number, Reservation { granted: Some(at), ..reservation.clone() });
+                if !self.config.rules.has(Rule::ReservationOutlivesTheVerdict) {
+                    peer.claims.remove(&claim.number);
+                }
+                let covered = peer.drop_covered();
+                notice(
+                    if covered { Notice::GrantCovered } else { Notice::GrantNotCovered },
+                    outbox,
+                );
+                let answered = self.answer(id, Placement::Placed(claim), outbox);
+                notice(
+                    if answered { Notice::GrantAnswered } else { Notice::GrantUnwanted },
+                    outbox,
+                );
+            }
+            Decision::Refused(refusal) => {
+                peer.claims.remove(&claim.number);
+                if refusal.reason == Reason::OtherLife {
+                    self.resync(node, outbox);
+                }
+                let Some(attempt) = self.attempts.get_mut(&id) else {
+                    return notice(Notice::RefusalUnwanted, outbox);
+                };
+                notice(Notice::RefusalLearnt, outbox);
+                if self.config.rules.has(Rule::RefusalsTeach) {
+                    attempt.refusals.insert(node, refusal);
+                }
+                attempt.phase = Phase::Choosing;
+                outbox.push(Output::Choose(Choice::Node(id)));
+            }
+            Decision::Gone => {
+                peer.claims.remove(&claim.number);
+                notice(Notice::GoneBeforeVerdict, outbox);
+                if self.config.rules.has(Rule::GoneEndsTheAttempt) {
+                    self.answer(id, Placement::Exhausted, outbox);
+                } else if let Some(attempt) = self.attempts.get_mut(&id) {
+                    attempt.phase = Phase::Choosing;
+                    outbox.push(Output::Choose(Choice::Node(id)));
+                }
+            }
+        }
+    }
+
+    fn on_delta(
+        &mut self,
+        node: NodeId,
+        life: Incarnation,
+        delta: Delta,
+        outbox: &mut Vec<Output>,
+    ) {
+        let rules = self.config.rules;
+        let beat = delta.from == delta.to;
+        if beat && !rules.has(Rule::QuietStreamsCarryTheirStamp) {
+            return notice(Notice::BeatIgnored, outbox);
+        }
+        let peer = self.nodes.get_mut(&node).expect("met above");
+        let cached = peer.host.as_ref().map(|host| host.stamp);
+        let relation = Relation::of(life, delta.from, delta.to, cached);
+        let applied = match relation {
+            Relation::Next => true,
+            Relation::Stale => false,
+            Relation::Gap => !rules.has(Rule::GapsAreNotApplied) && !beat,
+        };
+        notice(
+            match (relation, beat) {
+                (Relation::Next, _) => Notice::DeltaApplied,
+                (Relation::Stale, false) => Notice::DeltaStale,
+                (Relation::Gap, false) => Notice::DeltaGap,
+                (Relation::Stale, true) => Notice::BeatUpToDate,
+                (Relation::Gap, true) => Notice::BeatAhead,
+            },
+            outbox,
+        );
+        if applied && let Some(host) = &mut peer.host {
+            host.stamp = Stamp { incarnation: life, version: delta.to };
+            host.state.apply(&delta.changes);
+            peer.drop_covered();
+        } else if relation == Relation::Gap {
+            self.resync(node, outbox);
+        }
+    }
+
+    fn on_snapshot(
+        &mut self,
+        node: NodeId,
+        life: Incarnation,
+        snapshot: Snapshot,
+        outbox: &mut Vec<Output>,
+    ) {
+        let stamp = Stamp { incarnation: life, version: snapshot.at };
+        let peer = self.nodes.get_mut(&node).expect("met above");
+        let newer = peer.host.as_ref().is_none_or(|host| host.stamp < stamp);
+        notice(if newer { Notice::SnapshotApplied } else { Notice::SnapshotStale }, outbox);
+        if newer || !self.config.rules.has(Rule::SnapshotsNeverGoBack) {
+            peer.host = Some(Host { stamp, state: snapshot.state });
+            peer.drop_covered();
+        }
+    }
+
+    fn on_leave(
+        &mut self,
+        node: NodeId,
+        life: Incarnation,
+        leave: Leave,
+        outbox: &mut Vec<Output>,
+    ) {
+        let at = Stamp { incarnation: life, version: leave.at };
+        let peer = self.nodes.get_mut(&node).expect("met above");
+        if peer.host.as_ref().is_some_and(|host| host.stamp > at) {
+            return notice(Notice::LeaveStale, outbox);
+        }
+        notice(Notice::NodeDeparted, outbox);
+        peer.presence = Presence::Departed(at);
+    }
+
+    fn on_superseded(&mut self, by: Incarnation, outbox: &mut Vec<Output>) {
+        if by <= self.incarnation {
+            return notice(Notice::SupersededIgnored, outbox);
+        }
+        notice(Notice::SchedulerStopped, outbox);
+        let attempts: Vec<AttemptId> = self.attempts.keys().copied().collect();
+        for attempt in attempts {
+            self.answer(attempt, Placement::Unavailable, outbox);
+        }
+        self.stopped = true;
+    }
+
+    fn on_call(&mut self, client: ClientId, call: Call, outbox: &mut Vec<Output>) {
+        let Call { attempt: id, demand } = call;
+        let refuse = |placement, outbox: &mut Vec<Output>| {
+            outbox.push(Output::Answer(client, Answer { attempt: id, placement }));
+        };
+        if self.attempts.contains_key(&id) {
+            return notice(Notice::AttemptRepeated, outbox);
+        }
+        if self.attempts.len() >= self.config.limits.attempts_pending_max {
+            notice(Notice::AttemptsFull, outbox);
+            return refuse(Placement::Overloaded, outbox);
+        }
+        notice(Notice::AttemptOpened, outbox);
+        let phase = Phase::Choosing;
+        let attempt = Attempt { client, demand, phase, claims_made: 0, refusals: Map::default() };
+        self.attempts.insert(id, attempt);
+        outbox.push(Output::Choose(Choice::Node(id)));
+    }
+
+    /// The attempts of a client that is gone are closed. Their claims stay open until a verdict, for
+    /// they may have been granted.
+    fn on_disconnected(&mut self, client: ClientId, outbox: &mut Vec<Output>) {
+        notice(Notice::AttemptsClosed, outbox);
+        let of_client: Vec<AttemptId> = self
+            .attempts
+            .iter()
+            .filter(|(_, attempt)| attempt.client == client)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in of_client {
+            self.attempts.remove(&id);
+        }
+    }
+
+    fn on_chosen(&mut self, id: AttemptId, node: Option<NodeId>, outbox: &mut Vec<Output>) {
+        let Some(attempt) =
+            self.attempts.get(&id).filter(|attempt| attempt.phase == Phase::Choosing).cloned()
+        else {
+            return notice(Notice::ChoiceUnasked, outbox);
+        };
+        let limits = &self.config.limits;
+        let exhausted = attempt.claims_made >= limits.claims_per_attempt_max
+            && self.config.rules.has(Rule::GoneEndsTheAttempt);
+        match node {
+            Some(_) if exhausted => {
+                notice(Notice::AttemptExhausted, outbox);
+                self.answer(id, Placement::Exhausted, outbox);
+            }
+            Some(node) if self.eligibility(&attempt, node) == Eligibility::Eligible => {
+                self.claim(id, attempt, node, outbox);
+            }
+            Some(_) => {
+                notice(Notice::ChoiceIneligible, outbox);
+                outbox.push(Output::Choose(Choice::Node(id)));
+            }
+            None => self.without_node(id, &attempt, outbox),
+        }
+    }
+
+    /// Sends a new claim.
+    fn claim(&mut self, id: AttemptId, attempt: Attempt, node: NodeId, outbox: &mut Vec<Output>) {
+        notice(Notice::ClaimSent, outbox);
+        let peer = self.nodes.get_mut(&node).expect("eligible, so known");
+        let host = peer.host.as_ref().expect("eligible, so its state is known");
+        let number = peer.next;
+        peer.next = number.next();
+        let reservation = Reservation {
+            attempt: id,
+            node_life: host.stamp.incarnation,
+            demand: attempt.demand.clone(),
+            granted: None,
+        };
+        peer.claims.insert(number, reservation);
+        let phase = Phase::Claiming(node, number);
+        let claims_made = attempt.claims_made + 1;
+        self.attempts.insert(id, Attempt { phase, claims_made, ..attempt });
+        self.send_claim(node, number, outbox);
+    }
+
+    /// No node is eligible: waits, or says why not.
+    fn without_node(&mut self, id: AttemptId, attempt: &Attempt, outbox: &mut Vec<Output>) {
+        let mut excluded = Map::default();
+        let mut unknown = self.nodes.is_empty();
+        let mut not_now = false;
+        for node in self.nodes.keys() {
+            match self.eligibility(attempt, *node) {
+                Eligibility::Excluded(refusal) => {
+                    excluded.insert(*node, refusal);
+                }
+                Eligibility::NotNow => not_now = true,
+                // A policy that passes over an eligible node has reasons that the protocol does not
+                // know, so the protocol cannot claim that there is no valid host.
+                Eligibility::Unknown | Eligibility::Eligible => unknown = true,
+            }
+        }
+        if not_now {
+            notice(Notice::AttemptWaits, outbox);
+            let attempt = Attempt { phase: Phase::Waiting, ..attempt.clone() };
+            self.attempts.insert(id, attempt);
+        } else if unknown {
+            notice(Notice::AttemptUnavailable, outbox);
+            self.answer(id, Placement::Unavailable, outbox);
+        } else {
+            notice(Notice::AttemptHasNoValidHost, outbox);
+            self.answer(id, Placement::NoValidHost(excluded), outbox);
+        }
+    }
+
+    /// Something was learnt: every attempt that waits asks for a node again.
+    fn reconsider(&mut self, outbox: &mut Vec<Output>) {
+        let waiting: Vec<AttemptId> = self
+            .attempts
+            .iter()
+            .filter(|(_, attempt)| attempt.phase == Phase::Waiting)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in waiting {
+            self.attempts.get_mut(&id).expect("listed above").phase = Phase::Choosing;
+            outbox.push(Output::Choose(Choice::Node(id)));
+        }
+    }
+
+    /// Answers and closes an attempt, if it is open.
+    fn answer(&mut self, id: AttemptId, placement: Placement, outbox: &mut Vec<Output>) -> bool {
+        let Some(attempt) = self.attempts.remove(&id) else { return false };
+        outbox.push(Output::Answer(attempt.client, Answer { attempt: id, placement }));
+        true
+    }
+
+    /// Makes sure that `node` is known; false if there is no room for it.
+    fn meet(&mut self, node: NodeId, outbox: &mut Vec<Output>) -> bool {
+        if self.nodes.contains_key(&node) {
+            return true;
+        }
+        if self.nodes.len() >= self.config.limits.nodes_max {
+            notice(Notice::NodesFull, outbox);
+            return false;
+        }
+        notice(Notice::NodeMet, outbox);
+        self.nodes.insert(node, Peer::default());
+        self.set_timer(Timer::Suspect(node), self.config.intervals.silence, outbox);
+        self.set_timer(Timer::Resync(node), self.config.intervals.beat, outbox);
+        self.resync(node, outbox);
+        true
+    }
+
+    fn on_resync_timer(&mut self, node: NodeId, outbox: &mut Vec<Output>) {
+        if !self.nodes.contains_key(&node) {
+            return notice(Notice::ResyncIgnored, outbox);
+        }
+        if self.config.rules.has(Rule::QuietStreamsCarryTheirStamp) {
+            self.resync(node, outbox);
+        } else {
+            notice(Notice::ResyncSent, outbox);
+            self.send(node, None, Body::Resync(Resync { have: None }), outbox);
+        }
+        self.set_timer(Timer::Resync(node), self.config.intervals.beat, outbox);
+    }
+
+    fn on_resend_timer(&mut self, claim: ClaimId, outbox: &mut Vec<Output>) {
+        let own = claim.scheduler == self.id && claim.incarnation == self.incarnation;
+        let open = self
+            .nodes
+            .get(&claim.node)
+            .and_then(|peer| peer.claims.get(&claim.number))
+            .is_some_and(|reservation| own && reservation.granted.is_none());
+        if open {
+            notice(Notice::ClaimResent, outbox);
+            self.send_claim(claim.node, claim.number, outbox);
+        } else {
+            notice(Notice::ClaimResendIgnored, outbox);
+        }
+    }
+
+    fn on_suspect(&mut self, node: NodeId, outbox: &mut Vec<Output>) {
+        match self.nodes.get_mut(&node) {
+            Some(peer) if peer.presence == Presence::Present => {
+                notice(Notice::NodeSuspected, outbox);
+                peer.presence = Presence::Suspected;
+                self.reconsider(outbox);
+            }
+            Some(_) | None => notice(Notice::SuspectIgnored, outbox),
+        }
+    }
+
+    fn resync(&self, node: NodeId, outbox: &mut Vec<Output>) {
+        notice(Notice::ResyncSent, outbox);
+        let host = self.nodes.get(&node).and_then(|peer| peer.host.as_ref());
+        let have = host.map(|host| host.stamp);
+        self.send(node, None, Body::Resync(Resync { have }), outbox);
+    }
+
+    fn send_claim(&self, node: NodeId, number: ClaimNumber, outbox: &mut Vec<Output>) {
+        let peer = self.nodes.get(&node).expect("the caller knows it");
+        let reservation = peer.claims.get(&number).expect("the caller knows it");
+        let claim = self.claim_id(node, number);
+        let body = Body::Claim(Claim {
+            claim,
+            request: reservation.attempt.request,
+            demand: reservation.demand.clone(),
+            floor: peer.floor(),
+        });
+        self.send(node, Some(reservation.node_life), body, outbox);
+        self.set_timer(Timer::Resend(claim), self.config.intervals.resend, outbox);
+    }
+
+    fn claim_id(&self, node: NodeId, number: ClaimNumber) -> ClaimId {
+        ClaimId { scheduler: self.id, incarnation: self.incarnation, node, number }
+    }
+
+    fn send(&self, node: NodeId, life: Option<Incarnation>, body: Body, outbox: &mut Vec<Output>) {
+        let src = Address { actor: Actor::Scheduler(self.id), incarnation: Some(self.incarnation) };
+        let dst = Address { actor: Actor::Node(node), incarnation: life };
+        outbox.push(Output::Send(Datagram { src, dst, body }));
+    }
+
+    fn set_timer(&self, timer: Timer, after: std::time::Duration, outbox: &mut Vec<Output>) {
+        outbox.push(Output::SetTimer { timer, after });
+    }
+}
+
+impl Peer {
+    /// The lowest claim number that is still open; the next one if none is.
+    pub fn floor(&self) -> ClaimNumber {
+        let open = self.claims.iter().find(|(_, reservation)| reservation.granted.is_none());
+        open.map_or(self.next, |(number, _)| *number)
+    }
+
+    /// The sum of all reservations.
+    pub fn set_aside(&self) -> Resources {
+        let mut sum = Resources::default();
+        for reservation in self.claims.values() {
+            sum.add(&reservation.demand.resources);
+        }
+        sum
+    }
+
+    /// Ends the reservations whose grant the cached stamp covers; whether none is left that is
+    /// granted.
+    fn drop_covered(&mut self) -> bool {
+        let cached = self.host.as_ref().map(|host| host.stamp);
+        let granted = self.claims.iter().filter_map(|(number, r)| Some((*number, r.granted?)));
+        let (covered, waiting): (Vec<_>, Vec<_>) = granted.partition(|(_, at)| Some(*at) <= cached);
+        for (number, _) in covered {
+            self.claims.remove(&number);
+        }
+        waiting.is_empty()
+    }
+}
+
+impl Machine for Scheduler {
+    type Input = Input;
+
+    fn handle(&mut self, input: Input, outbox: &mut Vec<Output>) {
+        if self.stopped {
+            if let Input::Call(client, Call { attempt, .. }) = input {
+                let placement = Placement::Unavailable;
+                outbox.push(Output::Answer(client, Answer { attempt, placement }));
+            }
+            return notice(Notice::MachineStopped, outbox);
+        }
+        match input {
+            Input::Datagram(datagram) => self.on_datagram(datagram, outbox),
+            Input::Timer(Timer::Resync(node)) => self.on_resync_timer(node, outbox),
+            Input::Timer(Timer::Resend(claim)) => self.on_resend_timer(claim, outbox),
+            Input::Timer(Timer::Suspect(node)) => self.on_suspect(node, outbox),
+            Input::Timer(
+                Timer::Announce
+                | Timer::Lapse(_)
+                | Timer::Forget(_)
+                | Timer::Retry(_)
+                | Timer::Impatience(_),
+            ) => notice(Notice::TimerMisdirected, outbox),
+            Input::Call(client, call) => self.on_call(client, call, outbox),
+            Input::Disconnected(client) => self.on_disconnected(client, outbox),
+            Input::Chosen(attempt, node) => self.on_chosen(attempt, node, outbox),
+            Input::Meet(node) if self.nodes.contains_key(&node) => {
+                notice(Notice::NodeKnown, outbox);
+            }
+            Input::Meet(node) => {
+                self.meet(node, outbox);
+            }
+        }
+    }
+
+    fn timers(&self) -> Vec<Timer> {
+        if self.stopped {
+            return Vec::new();
+        }
+        let mut timers = Vec::new();
+        for (node, peer) in self.nodes.iter() {
+            timers.push(Timer::Resync(*node));
+            if peer.presence == Presence::Present {
+                timers.push(Timer::Suspect(*node));
+            }
+            let open = peer.claims.iter().filter(|(_, reservation)| reservation.granted.is_none());
+            timers.extend(open.map(|(number, _)| Timer::Resend(self.claim_id(*node, *number))));
+        }
+        timers
+    }
+}
+
+fn notice(notice: Notice, outbox: &mut Vec<Output>) {
+    outbox.push(Output::Notice(notice));
+}
