@@ -5,6 +5,8 @@
 //! two for one. These wrappers write the length first. No other type of the project writes its own
 //! [`Hash`].
 
+#![expect(clippy::disallowed_types, reason = "these are the wrappers")]
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -15,14 +17,12 @@ use std::sync::Arc;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(bound(deserialize = "K: Ord + Clone + Deserialize<'de>, V: Clone + Deserialize<'de>"))]
 #[serde(transparent)]
-#[expect(clippy::disallowed_types, reason = "this is the wrapper")]
 pub struct Map<K: Ord + Clone, V: Clone>(im::OrdMap<K, V>);
 
 /// A persistent set in order.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(bound(deserialize = "K: Ord + Clone + Deserialize<'de>"))]
 #[serde(transparent)]
-#[expect(clippy::disallowed_types, reason = "this is the wrapper")]
 pub struct Set<K: Ord + Clone>(im::OrdSet<K>);
 
 impl<K: Ord + Clone, V: Clone> Default for Map<K, V> {
@@ -55,7 +55,6 @@ impl<K: Ord + Clone + Hash> Hash for Set<K> {
     }
 }
 
-#[expect(clippy::disallowed_types, reason = "this is the wrapper")]
 impl<K: Ord + Clone, V: Clone> Deref for Map<K, V> {
     type Target = im::OrdMap<K, V>;
     fn deref(&self) -> &Self::Target {
@@ -69,7 +68,6 @@ impl<K: Ord + Clone, V: Clone> DerefMut for Map<K, V> {
     }
 }
 
-#[expect(clippy::disallowed_types, reason = "this is the wrapper")]
 impl<K: Ord + Clone> Deref for Set<K> {
     type Target = im::OrdSet<K>;
     fn deref(&self) -> &Self::Target {
