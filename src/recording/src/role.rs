@@ -1,0 +1,76 @@
+//! What the three machines have in common, beside being machines.
+
+use crate::format::Origin;
+use counterfoil_protocol::{
+    Client, ClientId, Config, Given, Machine, Node, NodeId, Output, Record, Scheduler, SchedulerId,
+    client, node, scheduler,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::{Debug, Display};
+
+/// A machine that starts from a disk, and whose inputs can be recorded.
+pub trait Role: Machine<Input: Clone + Debug + Serialize + DeserializeOwned> {
+    /// The name of an actor of this role.
+    type Id: Copy + Debug + Display;
+
+    /// What an actor of this role keeps on disk.
+    type Disk: Clone + Debug + Default + PartialEq;
+
+    /// Starts the next life of `id` from `disk`.
+    fn start(
+        id: Self::Id,
+        disk: Self::Disk,
+        config: Given<Config>,
+        outbox: &mut Vec<Output>,
+    ) -> Self;
+
+    /// Whose run it is, and what it starts from.
+    fn origin(id: Self::Id, disk: Self::Disk) -> Origin;
+
+    /// The name and the disk, if `origin` is of this role.
+    fn of(origin: &Origin) -> Option<(Self::Id, &Self::Disk)>;
+
+    /// Writes one change to `disk`.
+    ///
+    /// # Panics
+    /// If the record is of another role: a machine persists only its own.
+    fn write(disk: &mut Self::Disk, record: &Record);
+}
+
+macro_rules! role {
+    ($machine:ident, $id:ty, $module:ident) => {
+        impl Role for $machine {
+            type Id = $id;
+            type Disk = $module::Disk;
+
+            fn start(
+                id: $id,
+                disk: $module::Disk,
+                config: Given<Config>,
+                outbox: &mut Vec<Output>,
+            ) -> Self {
+                $machine::start(id, disk, config, outbox)
+            }
+
+            fn origin(id: $id, disk: $module::Disk) -> Origin {
+                Origin::$machine(id, disk)
+            }
+
+            fn of(origin: &Origin) -> Option<($id, &$module::Disk)> {
+                if let Origin::$machine(id, disk) = origin { Some((*id, disk)) } else { None }
+            }
+
+            fn write(disk: &mut $module::Disk, record: &Record) {
+                let Record::$machine(change) = record else {
+                    panic!("a {} persists no {record:?}", stringify!($machine));
+                };
+                disk.apply(change);
+            }
+        }
+    };
+}
+
+role!(Node, NodeId, node);
+role!(Scheduler, SchedulerId, scheduler);
+role!(Client, ClientId, client);
