@@ -3,7 +3,7 @@
 use crate::collections::{Given, Map, Set};
 use crate::config::{Config, Rule};
 use crate::id::{
-    Actor, Address, AttemptId, AttemptNumber, ClaimId, ClientId, RequestId, SchedulerId,
+    Actor, Address, AttemptId, AttemptNumber, ClaimId, ClientId, NodeId, RequestId, SchedulerId,
 };
 use crate::machine::{Choice, Machine, Output, Record, Timer};
 use crate::message::{Answer, Body, Call, Datagram, Decision, Outcome, Placement, Verdict};
@@ -130,6 +130,9 @@ pub enum Order {
     Release(RequestId),
     /// To forget a request that has ended.
     Forget(RequestId),
+    /// To take every claim on this node for gone: its operator declares that it never comes back, or
+    /// that it left. Nothing else frees a client whose chosen node is dead.
+    NodeOver(NodeId),
 }
 
 impl Client {
@@ -161,6 +164,7 @@ impl Client {
         match order {
             Order::Place(id, demand) => self.on_place(id, demand, outbox),
             Order::Release(id) => self.on_release(id, outbox),
+            Order::NodeOver(node) => self.on_node_over(node, outbox),
             Order::Forget(id) => {
                 let over = |request: &Request| {
                     matches!(request.phase, Phase::Ended(_)) && request.unwanted.is_empty()
@@ -207,6 +211,22 @@ impl Client {
             Phase::Releasing(_) | Phase::Ended(_) => notice(Notice::UserOrderIgnored, outbox),
         }
         self.requests.insert(id, request);
+    }
+
+    fn on_node_over(&mut self, node: NodeId, outbox: &mut Vec<Output>) {
+        let claims: Vec<ClaimId> = self
+            .requests
+            .values()
+            .flat_map(|request| request.awaited().into_iter())
+            .filter(|claim| claim.node == node)
+            .collect();
+        if claims.is_empty() {
+            return notice(Notice::UserOrderIgnored, outbox);
+        }
+        notice(Notice::NodeDeclaredOver, outbox);
+        for claim in claims {
+            self.on_verdict(Verdict { claim, decision: Decision::Gone }, outbox);
+        }
     }
 
     fn on_chosen(&mut self, attempt: AttemptId, scheduler: SchedulerId, outbox: &mut Vec<Output>) {
@@ -480,6 +500,15 @@ impl Request {
         outbox.push(Output::Ended(id, outcome));
     }
 
+    /// The claims that the client waits for a node to say something of.
+    fn awaited(&self) -> Vec<ClaimId> {
+        let choice = match self.phase {
+            Phase::Confirming(claim) | Phase::Releasing(claim) => Some(claim),
+            Phase::Seeking | Phase::Confirmed(_) | Phase::Ended(_) => None,
+        };
+        choice.into_iter().chain(self.unwanted.iter().copied()).collect()
+    }
+
     /// What the client waits for the node to say of `claim`.
     fn awaits(&self, claim: ClaimId) -> Option<Awaited> {
         if self.unwanted.contains(&claim) {
@@ -523,13 +552,7 @@ impl Machine for Client {
     fn timers(&self) -> Vec<Timer> {
         let mut timers = Vec::new();
         for (id, request) in self.requests.iter() {
-            match request.phase {
-                Phase::Confirming(claim) | Phase::Releasing(claim) => {
-                    timers.push(Timer::Resend(claim));
-                }
-                Phase::Seeking | Phase::Confirmed(_) | Phase::Ended(_) => {}
-            }
-            timers.extend(request.unwanted.iter().map(|claim| Timer::Resend(*claim)));
+            timers.extend(request.awaited().into_iter().map(Timer::Resend));
             if self.retry_is_due(request) {
                 timers.push(Timer::Retry(*id));
             }

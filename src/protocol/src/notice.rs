@@ -264,6 +264,8 @@ notices! {
         RequestGivenUp,
         /// A request that has ended is forgotten.
         RequestForgotten,
+        /// A node is over: what was placed there is gone.
+        NodeDeclaredOver,
         /// The request is unknown, or in no state for this.
         UserOrderIgnored,
     }

@@ -228,8 +228,9 @@ impl Scheduler {
         if let Some(reason) = state.refuses(&attempt.demand, &Resources::default()) {
             return Eligibility::Excluded(Refusal { at: host.stamp, reason });
         }
-        let window_full = peer.next.0 - peer.floor().0 >= self.config.limits.claims_open_max;
-        if window_full || state.refuses(&attempt.demand, &peer.set_aside()).is_some() {
+        if peer.window_is_full(self.config.limits.claims_open_max)
+            || state.refuses(&attempt.demand, &peer.set_aside()).is_some()
+        {
             return Eligibility::NotNow;
         }
         Eligibility::Eligible
@@ -330,17 +331,15 @@ impl Scheduler {
                 if self.config.rules.has(Rule::RefusalsTeach) {
                     attempt.refusals.insert(node, refusal);
                 }
-                attempt.phase = Phase::Choosing;
-                outbox.push(Output::Choose(Choice::Node(id)));
+                self.choose_again(id, outbox);
             }
             Decision::Gone => {
                 peer.claims.remove(&claim.number);
                 notice(Notice::GoneBeforeVerdict, outbox);
                 if self.config.rules.has(Rule::GoneEndsTheAttempt) {
                     self.answer(id, Placement::Exhausted, outbox);
-                } else if let Some(attempt) = self.attempts.get_mut(&id) {
-                    attempt.phase = Phase::Choosing;
-                    outbox.push(Output::Choose(Choice::Node(id)));
+                } else {
+                    self.choose_again(id, outbox);
                 }
             }
         }
@@ -416,6 +415,26 @@ impl Scheduler {
         }
         notice(Notice::NodeDeparted, outbox);
         peer.presence = Presence::Departed(at);
+        // It left without allocations, and its next life will grant nothing that was meant for this.
+        let of_this_life = |reservation: &Reservation| reservation.node_life <= life;
+        let claims = std::mem::take(&mut peer.claims);
+        for (number, reservation) in claims.iter() {
+            if !of_this_life(reservation) {
+                peer.claims.insert(*number, reservation.clone());
+            }
+        }
+        let open = |reservation: &&Reservation| reservation.granted.is_none();
+        for reservation in claims.values().filter(|r| of_this_life(r)).filter(open) {
+            self.choose_again(reservation.attempt, outbox);
+        }
+    }
+
+    /// The claim of this attempt is over: it asks for another node, if it is open.
+    fn choose_again(&mut self, id: AttemptId, outbox: &mut Vec<Output>) {
+        if let Some(attempt) = self.attempts.get_mut(&id) {
+            attempt.phase = Phase::Choosing;
+            outbox.push(Output::Choose(Choice::Node(id)));
+        }
     }
 
     fn on_superseded(&mut self, by: Incarnation, outbox: &mut Vec<Output>) {
@@ -609,9 +628,25 @@ impl Scheduler {
             Some(peer) if peer.presence == Presence::Present => {
                 notice(Notice::NodeSuspected, outbox);
                 peer.presence = Presence::Suspected;
+                self.give_up_on(node, outbox);
                 self.reconsider(outbox);
             }
             Some(_) | None => notice(Notice::SuspectIgnored, outbox),
+        }
+    }
+
+    /// Answers the attempts that wait for a verdict of a node that may never give one. The claims
+    /// stay open: they may have been granted.
+    fn give_up_on(&mut self, node: NodeId, outbox: &mut Vec<Output>) {
+        let claiming = |phase: Phase| matches!(phase, Phase::Claiming(at, _) if at == node);
+        let ids: Vec<AttemptId> = self
+            .attempts
+            .iter()
+            .filter(|(_, attempt)| claiming(attempt.phase))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ids {
+            self.answer(id, Placement::Unavailable, outbox);
         }
     }
 
@@ -656,6 +691,12 @@ impl Peer {
     pub fn floor(&self) -> ClaimNumber {
         let open = self.claims.iter().find(|(_, reservation)| reservation.granted.is_none());
         open.map_or(self.next, |(number, _)| *number)
+    }
+
+    /// Whether no further claim may be made before one of its own is decided and covered.
+    fn window_is_full(&self, claims_open_max: u64) -> bool {
+        self.next.0 - self.floor().0 >= claims_open_max
+            || self.claims.len() as u64 >= claims_open_max
     }
 
     /// The sum of all reservations.

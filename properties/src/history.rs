@@ -1,0 +1,355 @@
+//! What truly happened, gathered by observing every step. No machine reads it.
+
+use crate::{Process, Step};
+use counterfoil_protocol::node::{self, AllocationState};
+use counterfoil_protocol::{
+    AttemptId, Body, ClaimId, Datagram, Decision, Demand, HostState, Incarnation, Map, NodeId,
+    Output, Record, Refusal, RequestId, Scheduler, SchedulerId, Set, Stamp, Timer, Verdict,
+    scheduler,
+};
+use serde::Serialize;
+
+/// What truly happened.
+///
+/// A correct protocol determines most of it by the states of its machines, so that keeping it tells
+/// few states apart that would otherwise be one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct History {
+    /// The host state that each node had at each stamp.
+    pub host_states: Map<NodeId, Map<Stamp, HostState>>,
+    /// Every grant.
+    pub grants: Map<ClaimId, Grant>,
+    /// Every refusal, and to which request.
+    pub refusals: Map<ClaimId, (RequestId, Refusal)>,
+    /// Claims that a scheduler has sent and that are, as far as it can know, not refused, gone or
+    /// covered.
+    pub sent: Map<ClaimId, Sent>,
+    /// The last refusal that a scheduler has been told of, by attempt and node, while the attempt is
+    /// open.
+    pub known: Map<(SchedulerId, Incarnation, AttemptId), Map<NodeId, Stamp>>,
+}
+
+/// A grant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Grant {
+    /// To which request.
+    pub request: RequestId,
+    /// From this stamp on the host state contains it.
+    pub at: Stamp,
+    /// On which nodes, as often as it was granted.
+    pub on: Set<NodeId>,
+    /// How often it was written as a new allocation.
+    pub times: u32,
+    /// Whether its client confirmed it.
+    pub confirmed: bool,
+    /// The most that anyone was told of it.
+    pub told: Option<AllocationState>,
+    /// How it ended, if it did.
+    pub ended: Option<Ended>,
+}
+
+/// How an allocation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// On the node's timer.
+    Lapsed,
+    /// By a release.
+    Released,
+    /// By neither.
+    Otherwise,
+}
+
+/// A claim that was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Sent {
+    /// What it asks for.
+    pub demand: Demand,
+    /// The stamp of the grant, once the scheduler was told.
+    pub granted: Option<Stamp>,
+}
+
+impl History {
+    /// Takes note of a step.
+    pub fn observe(&mut self, step: &Step) {
+        match step.process {
+            Process::Node { before, input, after } => {
+                self.observe_node(before, input, after, step.outputs);
+            }
+            Process::Scheduler { before, input, after } => {
+                self.observe_scheduler(before, input, after, step.outputs);
+            }
+            Process::Client { .. } => {}
+        }
+    }
+
+    /// Forgets what only mattered to this life of a scheduler, which is over.
+    pub fn scheduler_ended(&mut self, id: SchedulerId, incarnation: Incarnation) {
+        let of_it = |claim: &ClaimId| claim.scheduler == id && claim.incarnation == incarnation;
+        let claims: Vec<ClaimId> = self.sent.keys().copied().filter(of_it).collect();
+        for claim in claims {
+            self.sent.remove(&claim);
+        }
+        let keys = self.known.keys().copied();
+        let known: Vec<_> = keys.filter(|(s, i, _)| *s == id && *i == incarnation).collect();
+        for key in known {
+            self.known.remove(&key);
+        }
+    }
+
+    /// The host state that `node` had at `stamp`.
+    pub fn host_state(&self, node: NodeId, stamp: Stamp) -> Option<&HostState> {
+        self.host_states.get(&node)?.get(&stamp)
+    }
+
+    fn observe_node(
+        &mut self,
+        before: Option<&node::Node>,
+        input: Option<&node::Input>,
+        after: &node::Node,
+        outputs: &[Output],
+    ) {
+        if before.is_none_or(|before| before.stamp() != after.stamp()) {
+            let mut states = self.host_states.get(&after.id).cloned().unwrap_or_default();
+            states.insert(after.stamp(), after.host_state());
+            self.host_states.insert(after.id, states);
+        }
+        for output in outputs {
+            match output {
+                Output::Persist(Record::Node(node::Change::Allocation(claim, allocation))) => {
+                    let known = |node: &node::Node| node.durable.allocations.contains_key(claim);
+                    let new = !before.is_some_and(known);
+                    self.note_grant(*claim, allocation, new.then_some(after.id));
+                }
+                Output::Persist(Record::Node(node::Change::End(claim))) => {
+                    if let Some(grant) = self.grants.get_mut(claim) {
+                        grant.ended = Some(cause_of_end(input));
+                    }
+                }
+                Output::Send(Datagram { body: Body::Verdict(verdict), .. }) => {
+                    self.note_verdict(verdict, after);
+                    if let Some(node::Input::Datagram(Datagram {
+                        body: Body::Claim(claim), ..
+                    })) = input
+                        && let Decision::Refused(refusal) = &verdict.decision
+                    {
+                        self.refusals.insert(verdict.claim, (claim.request, refusal.clone()));
+                    }
+                }
+                Output::Persist(_)
+                | Output::Send(_)
+                | Output::Call(..)
+                | Output::Answer(..)
+                | Output::SetTimer { .. }
+                | Output::Choose(_)
+                | Output::Ended(..)
+                | Output::Notice(_) => {}
+            }
+        }
+    }
+
+    fn note_grant(
+        &mut self,
+        claim: ClaimId,
+        allocation: &node::Allocation,
+        newly_on: Option<NodeId>,
+    ) {
+        let mut grant = self.grants.get(&claim).cloned().unwrap_or_else(|| Grant::of(allocation));
+        if let Some(node) = newly_on {
+            grant.on.insert(node);
+            grant.times += 1;
+            grant.at = allocation.at;
+            grant.ended = None;
+        }
+        grant.confirmed |= allocation.state == AllocationState::Confirmed;
+        self.grants.insert(claim, grant);
+    }
+
+    fn note_verdict(&mut self, verdict: &Verdict, after: &node::Node) {
+        let told = match verdict.decision {
+            Decision::Granted { .. } => AllocationState::Held,
+            Decision::Confirmed { .. } => AllocationState::Confirmed,
+            Decision::Gone | Decision::Refused(_) => return,
+        };
+        // A verdict may leave before its grant is on disk only if durable_before_told is off.
+        if !self.grants.contains_key(&verdict.claim)
+            && let Some(allocation) = after.durable.allocations.get(&verdict.claim)
+        {
+            self.grants.insert(verdict.claim, Grant::of(allocation));
+        }
+        if let Some(grant) = self.grants.get_mut(&verdict.claim) {
+            grant.told = grant.told.max(Some(told));
+        }
+    }
+
+    fn observe_scheduler(
+        &mut self,
+        before: Option<&Scheduler>,
+        input: Option<&scheduler::Input>,
+        after: &Scheduler,
+        outputs: &[Output],
+    ) {
+        if before.is_none() {
+            self.scheduler_ended(after.id, after.incarnation);
+        }
+        for claim in sent_anew(before, outputs) {
+            let sent = Sent { demand: claim.demand.clone(), granted: None };
+            self.sent.insert(claim.claim, sent);
+        }
+        if let (Some(before), Some(scheduler::Input::Datagram(datagram))) = (before, input) {
+            self.note_told(before, datagram, after);
+        }
+        for (node, peer) in after.nodes.iter() {
+            let cached = peer.host.as_ref().map(|host| host.stamp);
+            let covered: Vec<ClaimId> = self
+                .sent_by(after, *node)
+                .filter(|(_, sent)| sent.granted.is_some() && sent.granted <= cached)
+                .map(|(claim, _)| *claim)
+                .collect();
+            for claim in covered {
+                self.sent.remove(&claim);
+            }
+        }
+        if before.is_some_and(|before| before.attempts.len() != after.attempts.len()) {
+            let mine = |key: &(SchedulerId, Incarnation, AttemptId)| {
+                key.0 == after.id && key.1 == after.incarnation
+            };
+            let closed: Vec<_> = self
+                .known
+                .keys()
+                .copied()
+                .filter(|key| mine(key) && !after.attempts.contains_key(&key.2))
+                .collect();
+            for key in closed {
+                self.known.remove(&key);
+            }
+        }
+    }
+
+    /// Takes note of what a datagram tells a scheduler about its own claims.
+    fn note_told(&mut self, before: &Scheduler, datagram: &Datagram, after: &Scheduler) {
+        let for_it = datagram.dst.incarnation == Some(before.incarnation) && !before.stopped;
+        match &datagram.body {
+            Body::Verdict(Verdict { claim, decision }) if for_it => {
+                let Some(mut sent) = self.sent.get(claim).cloned() else { return };
+                match decision {
+                    Decision::Granted { at } | Decision::Confirmed { at } => {
+                        sent.granted = sent.granted.or(Some(*at));
+                        self.sent.insert(*claim, sent);
+                    }
+                    Decision::Refused(refusal) => {
+                        self.sent.remove(claim);
+                        self.note_refusal(before, *claim, refusal, after);
+                    }
+                    Decision::Gone => {
+                        self.sent.remove(claim);
+                    }
+                }
+            }
+            Body::Leave(_) => {
+                // What was meant for a life that has left can be nowhere.
+                let node = datagram.src.actor;
+                let gone: Vec<ClaimId> = self
+                    .sent
+                    .keys()
+                    .copied()
+                    .filter(|claim| counterfoil_protocol::Actor::Node(claim.node) == node)
+                    .filter(|claim| is_dropped(before, after, *claim))
+                    .collect();
+                for claim in gone {
+                    self.sent.remove(&claim);
+                }
+            }
+            Body::Verdict(_)
+            | Body::Claim(_)
+            | Body::Confirm(_)
+            | Body::Release(_)
+            | Body::Delta(_)
+            | Body::Snapshot(_)
+            | Body::Resync(_)
+            | Body::Superseded { .. } => {}
+        }
+    }
+
+    fn note_refusal(
+        &mut self,
+        before: &Scheduler,
+        claim: ClaimId,
+        refusal: &Refusal,
+        after: &Scheduler,
+    ) {
+        let reservation =
+            before.nodes.get(&claim.node).and_then(|peer| peer.claims.get(&claim.number));
+        let Some(attempt) = reservation.map(|reservation| reservation.attempt) else { return };
+        if after.attempts.contains_key(&attempt) {
+            let key = (after.id, after.incarnation, attempt);
+            let mut stamps = self.known.get(&key).cloned().unwrap_or_default();
+            stamps.insert(claim.node, refusal.at);
+            self.known.insert(key, stamps);
+        }
+    }
+
+    /// The claims that this life of a scheduler has sent to `node` and that still count.
+    pub fn sent_by<'a>(
+        &'a self,
+        scheduler: &Scheduler,
+        node: NodeId,
+    ) -> impl Iterator<Item = (&'a ClaimId, &'a Sent)> {
+        let first = ClaimId {
+            scheduler: scheduler.id,
+            incarnation: scheduler.incarnation,
+            node,
+            number: counterfoil_protocol::ClaimNumber(0),
+        };
+        let last = ClaimId { number: counterfoil_protocol::ClaimNumber(u64::MAX), ..first };
+        self.sent.range(first..=last)
+    }
+}
+
+impl Grant {
+    fn of(allocation: &node::Allocation) -> Self {
+        Grant {
+            request: allocation.request,
+            at: allocation.at,
+            on: Set::default(),
+            times: 0,
+            confirmed: false,
+            told: None,
+            ended: None,
+        }
+    }
+}
+
+/// The claims among `outputs` that were not sent before: those whose number is new.
+pub(crate) fn sent_anew<'a>(
+    before: Option<&'a Scheduler>,
+    outputs: &'a [Output],
+) -> impl Iterator<Item = &'a counterfoil_protocol::Claim> {
+    outputs.iter().filter_map(move |output| {
+        let Output::Send(Datagram { body: Body::Claim(claim), .. }) = output else { return None };
+        let peer = before.and_then(|before| before.nodes.get(&claim.claim.node));
+        peer.is_none_or(|peer| claim.claim.number >= peer.next).then_some(claim)
+    })
+}
+
+/// Whether the step took this claim off the scheduler's books because the life that it was meant for
+/// has left.
+fn is_dropped(before: &Scheduler, after: &Scheduler, claim: ClaimId) -> bool {
+    let life = |scheduler: &Scheduler| scheduler.nodes.get(&claim.node).map(|peer| peer.presence);
+    let held = |scheduler: &Scheduler| {
+        let peer = scheduler.nodes.get(&claim.node);
+        peer.is_some_and(|peer| peer.claims.contains_key(&claim.number))
+    };
+    let departed = matches!(life(after), Some(scheduler::Presence::Departed(_)));
+    departed && held(before) && !held(after)
+}
+
+fn cause_of_end(input: Option<&node::Input>) -> Ended {
+    match input {
+        Some(node::Input::Timer(Timer::Lapse(_))) => Ended::Lapsed,
+        Some(node::Input::Datagram(Datagram { body: Body::Release(_), .. })) => Ended::Released,
+        Some(node::Input::Datagram(_) | node::Input::Timer(_) | node::Input::Order(_)) | None => {
+            Ended::Otherwise
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Safety of schedulers.
+
+use crate::history::sent_anew;
+use crate::{Check, History, Process, Step, Violation, all, path, within};
+use counterfoil_protocol::scheduler::{Host, Input, Presence, Reservation, Scheduler};
+use counterfoil_protocol::{
+    Actor, Answer, Body, Datagram, Decision, NodeId, Output, Placement, Refusal, Resources, Status,
+    Verdict,
+};
+
+/// The cached states that this step changed: node, before, after.
+fn changed_views<'a>(
+    step: &Step<'a>,
+) -> impl Iterator<Item = (&'a Scheduler, NodeId, Option<&'a Host>, &'a Host)> {
+    let of_scheduler = match step.process {
+        Process::Scheduler { before, after, .. } => Some((before, after)),
+        Process::Node { .. } | Process::Client { .. } => None,
+    };
+    of_scheduler.into_iter().flat_map(|(before, after)| {
+        after.nodes.iter().filter_map(move |(node, peer)| {
+            let old = before.and_then(|before| before.nodes.get(node)?.host.as_ref());
+            let new = peer.host.as_ref()?;
+            (old != Some(new)).then_some((after, *node, old, new))
+        })
+    })
+}
+
+/// See [`crate::Safety::ViewsNeverGoBack`].
+pub(crate) fn views_never_go_back(step: &Step) -> Check {
+    all(changed_views(step).map(|(me, node, old, new)| {
+        let old = old?;
+        (new.stamp < old.stamp).then(|| {
+            let me = Actor::Scheduler(me.id);
+            let way = path(me, &[&"nodes", &node, &"host", &"stamp"]);
+            Violation::new(format!(
+                "{me} caches {node} at {} >= {} as before",
+                new.stamp, old.stamp
+            ))
+            .fact("cached", new.stamp, way)
+            .fact("before", old.stamp, Vec::new())
+        })
+    }))
+}
+
+/// See [`crate::Safety::ViewsAreRealStates`].
+pub(crate) fn views_are_real_states(step: &Step, history: &History) -> Check {
+    all(changed_views(step).map(|(me, node, _, new)| {
+        let truth = history.host_state(node, new.stamp);
+        (truth != Some(&new.state)).then(|| {
+            let me = Actor::Scheduler(me.id);
+            let stamp = new.stamp;
+            let way = path(me, &[&"nodes", &node, &"host", &"state"]);
+            Violation::new(format!("{me} caches for {node} at {stamp} what {node} was at {stamp}"))
+                .fact("cached", &new.state, way)
+                .fact("was", truth, Vec::new())
+                .fact("stamp", stamp, path(me, &[&"nodes", &node, &"host", &"stamp"]))
+        })
+    }))
+}
+
+/// See [`crate::Safety::OwnClaimsCountOnce`].
+pub(crate) fn own_claims_count_once(step: &Step, history: &History) -> Check {
+    let Process::Scheduler { after, .. } = step.process else { return Check::Vacuous };
+    if after.stopped {
+        return Check::Vacuous;
+    }
+    let judged = after.nodes.iter().filter(|(node, peer)| {
+        !peer.claims.is_empty() || history.sent_by(after, **node).next().is_some()
+    });
+    all(judged.map(|(node, peer)| {
+        let mut owed = Resources::default();
+        for (_, sent) in history.sent_by(after, *node) {
+            owed.add(&sent.demand.resources);
+        }
+        let set_aside = peer.set_aside();
+        (set_aside != owed).then(|| {
+            let me = Actor::Scheduler(after.id);
+            let uncovered: Vec<String> =
+                history.sent_by(after, *node).map(|(claim, _)| claim.to_string()).collect();
+            Violation::new(format!(
+                "{me} sets aside at {node} exactly its claims that are not refused, gone or covered"
+            ))
+            .fact("set aside", set_aside, path(me, &[&"nodes", node, &"claims"]))
+            .fact("owed", owed, Vec::new())
+            .fact("claims", uncovered, Vec::new())
+            .fact(
+                "cached",
+                peer.host.as_ref().map(|h| h.stamp),
+                path(me, &[&"nodes", node, &"host"]),
+            )
+        })
+    }))
+}
+
+/// See [`crate::Safety::NoClaimAgainstKnownRefusal`].
+pub(crate) fn no_claim_against_known_refusal(step: &Step, history: &History) -> Check {
+    let Process::Scheduler { before, after, .. } = step.process else { return Check::Vacuous };
+    let judged = sent_anew(before, step.outputs).filter_map(|claim| {
+        let node = claim.claim.node;
+        let peer = after.nodes.get(&node)?;
+        let attempt = peer.claims.get(&claim.claim.number)?.attempt;
+        let refused = *history.known.get(&(after.id, after.incarnation, attempt))?.get(&node)?;
+        Some((claim.claim, attempt, node, refused, peer.host.as_ref().map(|host| host.stamp)))
+    });
+    all(judged.map(|(claim, attempt, node, refused, cached)| {
+        (cached < Some(refused)).then(|| {
+            let me = Actor::Scheduler(after.id);
+            let way = path(me, &[&"nodes", &node, &"host", &"stamp"]);
+            Violation::new(format!(
+                "{me} sends {claim} for {attempt}, which {node} refused at {refused}, only once it \
+                 caches that stamp"
+            ))
+            .fact("cached", cached, way)
+            .fact("refused", refused, Vec::new())
+        })
+    }))
+}
+
+/// See [`crate::Safety::NoClaimToUnavailable`].
+pub(crate) fn no_claim_to_unavailable(step: &Step) -> Check {
+    let Process::Scheduler { before, after, .. } = step.process else { return Check::Vacuous };
+    all(sent_anew(before, step.outputs).map(|claim| {
+        let node = claim.claim.node;
+        let peer = after.nodes.get(&node)?;
+        let status = peer.host.as_ref().map(|host| host.state.status);
+        let available = peer.presence == Presence::Present && status == Some(Status::Up);
+        (!available).then(|| {
+            let me = Actor::Scheduler(after.id);
+            Violation::new(format!("{me} sends {} to {node} only if it is available", claim.claim))
+                .fact("presence", peer.presence, path(me, &[&"nodes", &node, &"presence"]))
+                .fact("status", status, path(me, &[&"nodes", &node, &"host", &"state", &"status"]))
+        })
+    }))
+}
+
+/// See [`crate::Safety::VerdictsAreTrue`].
+pub(crate) fn verdicts_are_true(step: &Step, history: &History) -> Check {
+    let Process::Scheduler { before: Some(before), input: Some(input), after } = step.process
+    else {
+        return Check::Vacuous;
+    };
+    let Input::Datagram(Datagram { body: Body::Verdict(verdict), .. }) = input else {
+        return Check::Vacuous;
+    };
+    let Verdict { claim, decision } = verdict;
+    let find = |scheduler: &Scheduler| -> Option<Reservation> {
+        scheduler.nodes.get(&claim.node)?.claims.get(&claim.number).cloned()
+    };
+    let open = |reservation: &Reservation| reservation.granted.is_none();
+    let Some(reservation) = find(before).filter(open) else { return Check::Vacuous };
+    if find(after).filter(open).is_some() {
+        return Check::Vacuous;
+    }
+    let request = reservation.attempt.request;
+    let grant = history.grants.get(claim).filter(|grant| grant.request == request);
+    let is_true = match decision {
+        Decision::Granted { at } | Decision::Confirmed { at } => {
+            grant.is_some_and(|grant| grant.at == *at)
+        }
+        Decision::Gone => grant.is_some_and(|grant| grant.ended.is_some()),
+        Decision::Refused(refusal) => {
+            history.refusals.get(claim) == Some(&(request, refusal.clone()))
+        }
+    };
+    let me = Actor::Scheduler(after.id);
+    let violation = || {
+        Violation::new(format!(
+            "{me} acts on {decision:?} for {claim}, which {} gave to that claim for {request}",
+            claim.node
+        ))
+        .fact("granted", history.grants.get(claim), Vec::new())
+        .fact("refused", history.refusals.get(claim), Vec::new())
+        .fact("claim", *claim, path(me, &[&"nodes", &claim.node, &"next"]))
+    };
+    all([(!is_true).then(violation)])
+}
+
+/// See [`crate::Safety::AnswersAreTrue`].
+pub(crate) fn answers_are_true(step: &Step, history: &History) -> Check {
+    let Process::Scheduler { before, after, .. } = step.process else { return Check::Vacuous };
+    let answers = step.outputs.iter().filter_map(|output| match output {
+        Output::Answer(_, answer) => Some(answer),
+        Output::Persist(_)
+        | Output::Send(_)
+        | Output::Call(..)
+        | Output::SetTimer { .. }
+        | Output::Choose(_)
+        | Output::Ended(..)
+        | Output::Notice(_) => None,
+    });
+    all(answers.filter_map(|Answer { attempt, placement }| match placement {
+        Placement::Placed(claim) => {
+            let grant = history.grants.get(claim);
+            let to_it = grant.is_some_and(|grant| grant.request == attempt.request);
+            Some((!to_it).then(|| {
+                let me = Actor::Scheduler(after.id);
+                Violation::new(format!("{me} answers {attempt}: {claim} was granted to it"))
+                    .fact("granted to", grant.map(|grant| grant.request), Vec::new())
+                    .fact("claim", *claim, path(me, &[&"nodes", &claim.node, &"claims"]))
+            }))
+        }
+        Placement::NoValidHost(refusals) => {
+            let demand = before.and_then(|before| Some(&before.attempts.get(attempt)?.demand));
+            let untrue = after.nodes.keys().find_map(|node| {
+                let refusal = refusals.get(node);
+                let is_true = refusal.is_some_and(|Refusal { at, reason }| {
+                    let truth = history.host_state(*node, *at);
+                    let refuses = truth.zip(demand).and_then(|(state, demand)| {
+                        state.refuses(demand, &Resources::default())
+                    });
+                    refuses.as_ref() == Some(reason)
+                });
+                (!is_true).then_some((*node, refusal))
+            });
+            Some(untrue.map(|(node, refusal)| {
+                let me = Actor::Scheduler(after.id);
+                let truth = refusal.and_then(|refusal| history.host_state(node, refusal.at));
+                Violation::new(format!(
+                    "{me} answers {attempt}: no valid host, with a reason for {node} that is true of \
+                     its state then"
+                ))
+                .fact("reason", refusal, path(me, &[&"nodes", &node, &"host"]))
+                .fact("was", truth, Vec::new())
+            }))
+        }
+        Placement::Unavailable | Placement::Exhausted | Placement::Overloaded => None,
+    }))
+}
+
+/// See [`crate::Safety::Bounded`].
+pub(crate) fn bounded(scheduler: &Scheduler) -> Check {
+    let limits = &scheduler.config().limits;
+    let me = Actor::Scheduler(scheduler.id);
+    let maps = [
+        ("nodes_max", scheduler.nodes.len(), limits.nodes_max, "nodes"),
+        ("attempts_pending_max", scheduler.attempts.len(), limits.attempts_pending_max, "attempts"),
+    ];
+    let maps = maps.into_iter().map(|(limit, size, max, field)| {
+        within(limit, size as u64, max as u64, path(me, &[&field]))
+    });
+    let windows = scheduler.nodes.iter().map(|(node, peer)| {
+        let way = path(me, &[&"nodes", node, &"claims"]);
+        within("claims_open_max", peer.claims.len() as u64, limits.claims_open_max, way)
+    });
+    let attempts = scheduler.attempts.iter().map(|(id, attempt)| {
+        let way = path(me, &[&"attempts", id, &"claims_made"]);
+        let (made, max) = (attempt.claims_made, limits.claims_per_attempt_max);
+        within("claims_per_attempt_max", made.into(), max.into(), way)
+    });
+    let refusals = scheduler.attempts.iter().map(|(id, attempt)| {
+        let way = path(me, &[&"attempts", id, &"refusals"]);
+        within("nodes_max", attempt.refusals.len() as u64, limits.nodes_max as u64, way)
+    });
+    all(maps.chain(windows).chain(attempts).chain(refusals))
+}
