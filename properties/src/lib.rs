@@ -160,7 +160,7 @@ impl Safety {
     ];
 
     /// The name in scenarios and reports.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Safety::NoOvercommit => "no_overcommit",
             Safety::OneGrantPerClaim => "one_grant_per_claim",
@@ -178,7 +178,7 @@ impl Safety {
     }
 
     /// What it says, in one sentence.
-    pub fn statement(self) -> &'static str {
+    pub const fn statement(self) -> &'static str {
         match self {
             Safety::NoOvercommit => {
                 "No grant leaves a node's allocations above the inventory in force when it is given."

@@ -37,7 +37,7 @@ impl Liveness {
         [Liveness::Convergence, Liveness::EveryRequestEnds, Liveness::NoLeak];
 
     /// The name in scenarios and reports.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Liveness::Convergence => "convergence",
             Liveness::EveryRequestEnds => "every_request_ends",
@@ -46,7 +46,7 @@ impl Liveness {
     }
 
     /// What it says, in one sentence.
-    pub fn statement(self) -> &'static str {
+    pub const fn statement(self) -> &'static str {
         match self {
             Liveness::Convergence => {
                 "Once faults and outside inputs stop, every live scheduler's view of every live node \

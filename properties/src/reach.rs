@@ -49,7 +49,7 @@ impl Witness {
     ];
 
     /// The name in reports.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Witness::ClaimRefused => "claim_refused",
             Witness::RaceForTheLastSlot => "race_for_the_last_slot",
