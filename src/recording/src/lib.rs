@@ -20,6 +20,7 @@
 //! started from. Recordings outlive their process, not the machine that it ran on: nothing is
 //! flushed.
 
+pub mod audit;
 mod format;
 mod reader;
 mod role;

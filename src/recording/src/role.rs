@@ -3,7 +3,7 @@
 use crate::format::Origin;
 use counterfoil_protocol::{
     Client, ClientId, Config, Given, Machine, Node, NodeId, Output, Record, Scheduler, SchedulerId,
-    client, node, scheduler,
+    Timer, client, node, scheduler,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -30,6 +30,9 @@ pub trait Role: Machine<Input: Clone + Debug + Serialize + DeserializeOwned> {
 
     /// The name and the disk, if `origin` is of this role.
     fn of(origin: &Origin) -> Option<(Self::Id, &Self::Disk)>;
+
+    /// The input that gives the machine this timer.
+    fn timer(timer: Timer) -> Self::Input;
 
     /// Writes one change to `disk`.
     ///
@@ -59,6 +62,10 @@ macro_rules! role {
 
             fn of(origin: &Origin) -> Option<($id, &$module::Disk)> {
                 if let Origin::$machine(id, disk) = origin { Some((*id, disk)) } else { None }
+            }
+
+            fn timer(timer: Timer) -> $module::Input {
+                $module::Input::Timer(timer)
             }
 
             fn write(disk: &mut $module::Disk, record: &Record) {

@@ -1,0 +1,335 @@
+use super::*;
+use counterfoil_protocol::host_state::Changes;
+use counterfoil_protocol::{
+    Actor, Address, AttemptId, AttemptNumber, Claim, ClaimId, ClaimNumber, ClassInventory,
+    Decision, Delta, Incarnation, Leave, Map, Name, NodeId, Reason, Refusal, RequestId,
+    ResourceClass, Resources, Resync, SchedulerId, Set, Snapshot, Stamp, Status, Verdict, Version,
+};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::prelude::*;
+
+fn name() -> impl Strategy<Value = Name> {
+    "[A-Z0-9_]{1,12}".prop_map(|text| Name::try_from(text).unwrap())
+}
+
+fn names() -> impl Strategy<Value = Set<Name>> {
+    btree_set(name(), 0..4).prop_map(|names| names.into_iter().collect())
+}
+
+fn class() -> impl Strategy<Value = ResourceClass> {
+    let known = [ResourceClass::Vcpu, ResourceClass::MemoryMb, ResourceClass::DiskGb];
+    prop_oneof![proptest::sample::select(known.to_vec()), name().prop_map(ResourceClass::from)]
+}
+
+fn resources() -> impl Strategy<Value = Resources> {
+    btree_map(class(), any::<u64>(), 0..4).prop_map(|amounts| amounts.into_iter().collect())
+}
+
+fn stamp() -> impl Strategy<Value = Stamp> {
+    any::<(u64, u64)>()
+        .prop_map(|(i, v)| Stamp { incarnation: Incarnation(i), version: Version(v) })
+}
+
+fn actor() -> impl Strategy<Value = Actor> {
+    (0..3, any::<u32>()).prop_map(|(role, id)| match role {
+        0 => Actor::Node(NodeId(id)),
+        1 => Actor::Scheduler(SchedulerId(id)),
+        _ => Actor::Client(ClientId(id)),
+    })
+}
+
+fn address() -> impl Strategy<Value = Address> {
+    let incarnation = proptest::option::of(any::<u64>().prop_map(Incarnation));
+    (actor(), incarnation).prop_map(|(actor, incarnation)| Address { actor, incarnation })
+}
+
+fn claim_id() -> impl Strategy<Value = ClaimId> {
+    any::<(u32, u64, u32, u64)>().prop_map(|(scheduler, incarnation, node, number)| ClaimId {
+        scheduler: SchedulerId(scheduler),
+        incarnation: Incarnation(incarnation),
+        node: NodeId(node),
+        number: ClaimNumber(number),
+    })
+}
+
+fn demand() -> impl Strategy<Value = Demand> {
+    let zone = proptest::option::of(name());
+    (resources(), names(), names(), zone, names()).prop_map(
+        |(resources, required, forbidden, zone, aggregates)| Demand {
+            resources,
+            required,
+            forbidden,
+            zone,
+            aggregates,
+        },
+    )
+}
+
+fn inventory() -> impl Strategy<Value = Inventory> {
+    let of_class = (any::<[u64; 5]>(), any::<u32>()).prop_map(
+        |([total, reserved, min_unit, max_unit, step_unit], allocation_ratio_milli)| {
+            ClassInventory {
+                total,
+                reserved,
+                allocation_ratio_milli,
+                min_unit,
+                max_unit,
+                step_unit,
+            }
+        },
+    );
+    let zone = proptest::option::of(name());
+    (btree_map(class(), of_class, 0..4), names(), zone, names()).prop_map(
+        |(classes, traits, zone, aggregates)| Inventory {
+            classes: classes.into_iter().collect(),
+            traits,
+            zone,
+            aggregates,
+        },
+    )
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    proptest::sample::select(vec![Status::Up, Status::Draining])
+}
+
+fn refusal() -> impl Strategy<Value = Refusal> {
+    let reason = prop_oneof![
+        Just(Reason::Draining),
+        class().prop_map(Reason::NoSuchClass),
+        class().prop_map(Reason::Units),
+        class().prop_map(Reason::Capacity),
+        Just(Reason::Traits),
+        Just(Reason::Zone),
+        Just(Reason::Aggregates),
+        Just(Reason::OtherLife),
+        Just(Reason::Full),
+    ];
+    (stamp(), reason).prop_map(|(at, reason)| Refusal { at, reason })
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    let claim = (claim_id(), any::<u64>(), demand(), any::<u64>()).prop_map(
+        |(claim, request, demand, floor)| {
+            let (request, floor) = (RequestId(request), ClaimNumber(floor));
+            Body::Claim(Claim { claim, request, demand, floor })
+        },
+    );
+    let decision = prop_oneof![
+        stamp().prop_map(|at| Decision::Granted { at }),
+        stamp().prop_map(|at| Decision::Confirmed { at }),
+        Just(Decision::Gone),
+        refusal().prop_map(Decision::Refused),
+    ];
+    let changes = (proptest::option::of(inventory()), proptest::option::of(status()), resources())
+        .prop_map(|(inventory, status, used)| Changes { inventory, status, used });
+    let delta = (any::<u64>(), any::<u64>(), changes).prop_map(|(from, to, changes)| {
+        Body::Delta(Delta { from: Version(from), to: Version(to), changes })
+    });
+    let snapshot = (any::<u64>(), inventory(), status(), resources()).prop_map(
+        |(at, inventory, status, used)| {
+            let state = HostState { inventory, status, used };
+            Body::Snapshot(Snapshot { at: Version(at), state })
+        },
+    );
+    prop_oneof![
+        claim,
+        (claim_id(), decision)
+            .prop_map(|(claim, decision)| Body::Verdict(Verdict { claim, decision })),
+        claim_id().prop_map(Body::Confirm),
+        claim_id().prop_map(Body::Release),
+        delta,
+        snapshot,
+        proptest::option::of(stamp()).prop_map(|have| Body::Resync(Resync { have })),
+        any::<u64>().prop_map(|at| Body::Leave(Leave { at: Version(at) })),
+        any::<u64>().prop_map(|by| Body::Superseded { by: Incarnation(by) }),
+    ]
+}
+
+fn datagram() -> impl Strategy<Value = Datagram> {
+    (address(), address(), body()).prop_map(|(src, dst, body)| Datagram { src, dst, body })
+}
+
+fn attempt() -> impl Strategy<Value = AttemptId> {
+    any::<(u64, u32)>().prop_map(|(request, number)| AttemptId {
+        request: RequestId(request),
+        number: AttemptNumber(number),
+    })
+}
+
+fn placement() -> impl Strategy<Value = Placement> {
+    let refusals = btree_map(any::<u32>().prop_map(NodeId), refusal(), 0..9);
+    prop_oneof![
+        claim_id().prop_map(Placement::Placed),
+        refusals.prop_map(|all| Placement::NoValidHost(all.into_iter().collect())),
+        Just(Placement::Unavailable),
+        Just(Placement::Exhausted),
+        Just(Placement::Overloaded),
+    ]
+}
+
+/// As a sender would, and back. `None` if it is too long to be sent.
+fn there_and_back(datagram: &Datagram) -> Option<Result<Datagram, DecodeError>> {
+    encode_datagram(datagram).ok().map(|bytes| decode_datagram(&bytes))
+}
+
+fn read_all<T: DeserializeOwned + Limited>(bytes: &[u8]) -> Result<T, FrameError> {
+    read_frame(&mut &*bytes, TO_CLIENT_MAX)
+}
+
+proptest! {
+    #[test]
+    fn a_datagram_arrives_as_it_was_sent(datagram in datagram()) {
+        if let Some(arrived) = there_and_back(&datagram) {
+            prop_assert_eq!(arrived, Ok(datagram));
+        }
+    }
+
+    #[test]
+    fn a_truncated_datagram_is_an_error(datagram in datagram(), part in 0.0..1.0f64) {
+        if let Ok(bytes) = encode_datagram(&datagram) {
+            let length = (bytes.len() as f64 * part) as usize;
+            prop_assert!(decode_datagram(&bytes[..length]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_datagram_that_goes_on_after_its_end_is_malformed(
+        datagram in datagram(),
+        more in vec(any::<u8>(), 1..9),
+    ) {
+        if let Ok(mut bytes) = encode_datagram(&datagram) {
+            bytes.extend(more);
+            let too_long = bytes.len() > DATAGRAM_MAX;
+            let error =
+                if too_long { DecodeError::TooLong(DATAGRAM_MAX) } else { DecodeError::Malformed };
+            prop_assert_eq!(decode_datagram(&bytes), Err(error));
+        }
+    }
+
+    #[test]
+    fn flipped_bits_give_another_datagram_or_an_error(
+        datagram in datagram(),
+        flips in vec((any::<prop::sample::Index>(), 0..8u8), 1..4),
+    ) {
+        if let Ok(mut bytes) = encode_datagram(&datagram) {
+            for (at, bit) in flips {
+                let at = at.index(bytes.len());
+                bytes[at] ^= 1 << bit;
+            }
+            if let Ok(other) = decode_datagram(&bytes) {
+                prop_assert_eq!(there_and_back(&other), Some(Ok(other)));
+            }
+        }
+    }
+
+    #[test]
+    fn random_bytes_are_decoded_or_refused(bytes in vec(any::<u8>(), 0..1500)) {
+        let _ = decode_datagram(&bytes);
+        let mut ours = b"CF\x01".to_vec();
+        ours.extend(&bytes);
+        let _ = decode_datagram(&ours);
+        let _ = read_all::<FromClient>(&bytes);
+        let _ = read_all::<ToClient>(&bytes);
+        let mut framed = (bytes.len() as u32 + 1).to_le_bytes().to_vec();
+        framed.push(VERSION);
+        framed.extend(&bytes);
+        let _ = read_all::<FromClient>(&framed);
+        let _ = read_all::<ToClient>(&framed);
+    }
+
+    #[test]
+    fn frames_arrive_one_after_the_other(
+        client in any::<u32>(),
+        attempt in attempt(),
+        demand in demand(),
+        datagram in datagram(),
+        placement in placement(),
+    ) {
+        let call = Call { attempt, demand };
+        let up = [
+            FromClient::Hello(ClientId(client)),
+            FromClient::Call(call),
+            FromClient::Datagram(datagram.clone()),
+        ];
+        let encode = |frame: &FromClient| encode_frame(frame, FROM_CLIENT_MAX).unwrap();
+        let bytes: Vec<u8> = up.iter().flat_map(encode).collect();
+        let mut connection = bytes.as_slice();
+        for frame in up {
+            let arrived: FromClient = read_frame(&mut connection, FROM_CLIENT_MAX).unwrap();
+            prop_assert_eq!(arrived, frame);
+        }
+        let down = [ToClient::Answer(Answer { attempt, placement }), ToClient::Datagram(datagram)];
+        for frame in down {
+            let arrived: ToClient =
+                read_all(&encode_frame(&frame, TO_CLIENT_MAX).unwrap()).unwrap();
+            prop_assert_eq!(arrived, frame);
+        }
+    }
+}
+
+fn small() -> Datagram {
+    let address = Address { actor: Actor::Node(NodeId(1)), incarnation: None };
+    Datagram { src: address, dst: address, body: Body::Leave(Leave { at: Version(0) }) }
+}
+
+#[test]
+fn foreign_and_future_datagrams_are_told_apart() {
+    let bytes = encode_datagram(&small()).unwrap();
+    assert_eq!(decode_datagram(b""), Err(DecodeError::Truncated));
+    assert_eq!(decode_datagram(b"C"), Err(DecodeError::Truncated));
+    assert_eq!(decode_datagram(b"CF"), Err(DecodeError::Truncated));
+    assert_eq!(decode_datagram(b"HTTP/1.1"), Err(DecodeError::NotOurs));
+    let mut future = bytes.clone();
+    future[2] = 2;
+    assert_eq!(decode_datagram(&future), Err(DecodeError::Version(2)));
+    let long = [bytes, vec![0; DATAGRAM_MAX]].concat();
+    assert_eq!(decode_datagram(&long), Err(DecodeError::TooLong(DATAGRAM_MAX)));
+}
+
+#[test]
+fn a_datagram_that_names_too_much_is_over_the_limit() {
+    let amount =
+        |n: usize| (ResourceClass::from(Name::try_from(format!("C{n}")).unwrap()), n as u64);
+    let changes =
+        |classes: usize| Changes { used: (0..classes).map(amount).collect(), ..Changes::default() };
+    let datagram = |classes| {
+        let delta = Delta { from: Version(0), to: Version(1), changes: changes(classes) };
+        Datagram { body: Body::Delta(delta), ..small() }
+    };
+    let most = datagram(CLASSES_MAX);
+    assert_eq!(there_and_back(&most), Some(Ok(most)));
+    let over = there_and_back(&datagram(CLASSES_MAX + 1));
+    assert_eq!(over, Some(Err(DecodeError::Limit("resource classes"))));
+}
+
+#[test]
+fn a_datagram_that_is_too_long_is_not_sent() {
+    let traits = (0..NAMES_MAX).map(|n| Name::try_from(format!("{n:0>40}")).unwrap()).collect();
+    let state = HostState {
+        inventory: Inventory { traits, ..Inventory::default() },
+        ..HostState::default()
+    };
+    let datagram = Datagram { body: Body::Snapshot(Snapshot { at: Version(0), state }), ..small() };
+    assert!(encode_datagram(&datagram).is_err());
+}
+
+#[test]
+fn a_frame_whose_length_is_too_large_is_refused_unread() {
+    let mut bytes = u32::MAX.to_le_bytes().to_vec();
+    bytes.extend([0; 64]);
+    let found = read_frame::<FromClient>(&mut bytes.as_slice(), FROM_CLIENT_MAX);
+    let too_long = DecodeError::TooLong(FROM_CLIENT_MAX);
+    assert!(matches!(found, Err(FrameError::Decode(error)) if error == too_long), "{found:?}");
+}
+
+#[test]
+fn an_answer_for_very_many_nodes_fits_a_frame() {
+    let at = Stamp { incarnation: Incarnation(1000), version: Version(1_000_000) };
+    let refusal = Refusal { at, reason: Reason::Capacity(ResourceClass::MemoryMb) };
+    let refusals: Map<NodeId, Refusal> =
+        (0..100_000).map(|id| (NodeId(id), refusal.clone())).collect();
+    let attempt = AttemptId { request: RequestId(1), number: AttemptNumber(1) };
+    let answer = Answer { attempt, placement: Placement::NoValidHost(refusals) };
+    assert!(encode_frame(&ToClient::Answer(answer), TO_CLIENT_MAX).is_ok());
+}
