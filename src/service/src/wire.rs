@@ -8,6 +8,8 @@
 //! Whatever arrives, decoding ends with a value or a [`DecodeError`]: it never panics, and never
 //! takes more memory than a small multiple of what arrived.
 
+mod unhinted;
+
 use counterfoil_protocol::{
     Answer, Body, Call, Changes, ClientId, Datagram, Demand, HostState, Inventory, Placement,
 };
@@ -163,11 +165,14 @@ fn decode<T: DeserializeOwned + Limited>(bytes: &[u8]) -> Result<T, DecodeError>
     if *version != VERSION {
         return Err(DecodeError::Version(*version));
     }
-    let value = match postcard::take_from_bytes::<T>(body) {
-        Ok((value, [])) => value,
-        Err(postcard::Error::DeserializeUnexpectedEnd) => return Err(DecodeError::Truncated),
-        Ok(_) | Err(_) => return Err(DecodeError::Malformed),
-    };
+    let mut deserializer = postcard::Deserializer::from_bytes(body);
+    let value: T = unhinted::deserialize(&mut deserializer).map_err(|error| {
+        let ended = error == postcard::Error::DeserializeUnexpectedEnd;
+        if ended { DecodeError::Truncated } else { DecodeError::Malformed }
+    })?;
+    if !deserializer.finalize().is_ok_and(<[u8]>::is_empty) {
+        return Err(DecodeError::Malformed);
+    }
     value.limited()?;
     Ok(value)
 }

@@ -121,8 +121,13 @@ fn body() -> impl Strategy<Value = Body> {
         Just(Decision::Gone),
         refusal().prop_map(Decision::Refused),
     ];
-    let changes = (proptest::option::of(inventory()), proptest::option::of(status()), resources())
-        .prop_map(|(inventory, status, used)| Changes { inventory, status, used });
+    let used = btree_map(class(), any::<u64>(), 0..4);
+    let changes = (proptest::option::of(inventory()), proptest::option::of(status()), used)
+        .prop_map(|(inventory, status, used)| Changes {
+            inventory,
+            status,
+            used: used.into_iter().collect(),
+        });
     let delta = (any::<u64>(), any::<u64>(), changes).prop_map(|(from, to, changes)| {
         Body::Delta(Delta { from: Version(from), to: Version(to), changes })
     });
@@ -332,4 +337,17 @@ fn an_answer_for_very_many_nodes_fits_a_frame() {
     let attempt = AttemptId { request: RequestId(1), number: AttemptNumber(1) };
     let answer = Answer { attempt, placement: Placement::NoValidHost(refusals) };
     assert!(encode_frame(&ToClient::Answer(answer), TO_CLIENT_MAX).is_ok());
+}
+
+#[test]
+fn a_map_that_claims_to_be_longer_than_what_arrived_takes_no_memory() {
+    let empty = HostState::default();
+    let snapshot = Body::Snapshot(Snapshot { at: Version(0), state: empty });
+    let bytes = encode_datagram(&Datagram { body: snapshot, ..small() }).unwrap();
+    // All that follows the version 0 of the snapshot is zero: the length of its first map comes next.
+    let length = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 2;
+    let mut claims = bytes[..length].to_vec();
+    claims.extend([0xff; 9]);
+    claims.push(1);
+    assert_eq!(decode_datagram(&claims), Err(DecodeError::Truncated));
 }

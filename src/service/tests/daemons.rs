@@ -1,0 +1,230 @@
+//! Nodes and schedulers as processes, spoken to from outside.
+
+use counterfoil_protocol::{
+    Actor, Address, Answer, AttemptId, AttemptNumber, Body, Call, ClaimId, ClientId, Datagram,
+    Decision, Demand, Incarnation, NodeId, Placement, RequestId, ResourceClass, Resync,
+    SchedulerId, Verdict,
+};
+use counterfoil_service::wire::{
+    DATAGRAM_MAX, FROM_CLIENT_MAX, FromClient, TO_CLIENT_MAX, ToClient, decode_datagram,
+    encode_datagram, encode_frame, read_frame,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
+
+/// From one try to the next, when what was said may have been lost.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// A process under test; it is killed when this is dropped.
+struct Process {
+    child: Child,
+    stderr: ChildStderr,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Process {
+    /// Starts a process and waits until it says that it is ready.
+    fn start(args: &[&str]) -> Process {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
+            .args(args)
+            .args(["--log", "info", "--until-stdin-closes"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let addresses = line.trim_end().strip_prefix("ready ").expect("it becomes ready");
+        let addresses = addresses.split(' ').map(|address| address.parse().unwrap()).collect();
+        let stderr = child.stderr.take().unwrap();
+        Process { child, stderr, addresses }
+    }
+
+    fn node(data: &Path, listen: &str) -> Process {
+        let data = data.to_str().unwrap();
+        Process::start(&["node", "--id", "1", "--listen", listen, "--data", data])
+    }
+
+    fn scheduler(data: &Path, node: SocketAddr) -> Process {
+        let (data, node) = (data.to_str().unwrap(), format!("1={node}"));
+        let any = "127.0.0.1:0";
+        let address = ["--listen", any, "--api", any, "--node", &node, "--data", data];
+        Process::start(&[["scheduler", "--id", "1"].as_slice(), &address].concat())
+    }
+
+    /// Asks it to stop, and returns its exit code and what it logged.
+    fn stop(mut self) -> (Option<i32>, String) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        let mut log = String::new();
+        self.stderr.read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap().code(), log)
+    }
+
+    /// Kills it without a warning.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn resync() -> Datagram {
+    let (scheduler, life) = (Actor::Scheduler(SchedulerId(9)), Some(Incarnation(1)));
+    Datagram {
+        src: Address { actor: scheduler, incarnation: life },
+        dst: Address { actor: Actor::Node(NodeId(1)), incarnation: None },
+        body: Body::Resync(Resync { have: None }),
+    }
+}
+
+#[test]
+fn bad_datagrams_are_counted_and_dropped_and_the_node_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Process::node(dir.path(), "127.0.0.1:0");
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(node.addresses[0]).unwrap();
+    socket.set_read_timeout(Some(AGAIN)).unwrap();
+    let good = encode_datagram(&resync()).unwrap();
+    let mut future = good.clone();
+    future[2] = 200;
+    let longer = [good.as_slice(), &[0]].concat();
+    let bad: [&[u8]; 7] = [
+        b"",
+        b"GET / HTTP/1.1",
+        b"not of this protocol",
+        &future,
+        &good[..good.len() - 1],
+        &longer,
+        &[0; DATAGRAM_MAX + 100],
+    ];
+    for bytes in bad {
+        socket.send(bytes).unwrap();
+    }
+    let mut buffer = [0; DATAGRAM_MAX];
+    let snapshot = loop {
+        socket.send(&good).unwrap();
+        if let Ok(length) = socket.recv(&mut buffer) {
+            break decode_datagram(&buffer[..length]).unwrap();
+        }
+    };
+    assert!(matches!(snapshot.body, Body::Snapshot(_)), "{snapshot:?}");
+    let (code, log) = node.stop();
+    assert_eq!(code, Some(0));
+    let counts = [("not_ours", 2), ("version", 1), ("truncated", 2), ("malformed", 1)];
+    for (why, count) in counts.into_iter().chain([("too_long", 1)]) {
+        let line = format!("datagrams dropped why=\"{why}\" count={count}\n");
+        assert!(log.contains(&line), "no {line:?} in {log}");
+    }
+}
+
+#[test]
+fn a_store_is_refused_to_another_actor_and_when_it_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    Process::node(dir.path(), "127.0.0.1:0").kill();
+    let start = |id: &str| {
+        let node = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
+            .args(["node", "--id", id, "--listen", "127.0.0.1:0", "--data"])
+            .arg(dir.path())
+            .output()
+            .unwrap();
+        (node.status.code(), String::from_utf8(node.stderr).unwrap())
+    };
+    let (code, message) = start("2");
+    assert_eq!(code, Some(5));
+    assert!(message.contains("belongs to n1, not to n2"), "{message}");
+    std::fs::write(dir.path().join("store"), "something else").unwrap();
+    let (code, message) = start("1");
+    assert_eq!(code, Some(5));
+    assert!(message.contains("cannot be used"), "{message}");
+}
+
+/// A client that is connected to a scheduler.
+struct Connection(TcpStream);
+
+impl Connection {
+    fn to(scheduler: &Process) -> Connection {
+        let stream = TcpStream::connect(scheduler.addresses[1]).unwrap();
+        stream.set_read_timeout(Some(AGAIN)).unwrap();
+        Connection(stream)
+    }
+
+    fn say(&mut self, frame: &FromClient) {
+        self.0.write_all(&encode_frame(frame, FROM_CLIENT_MAX).unwrap()).unwrap();
+    }
+
+    /// The next frame, if one comes before it is time to say it again.
+    fn hear(&mut self) -> Option<ToClient> {
+        read_frame(&mut self.0, TO_CLIENT_MAX).ok()
+    }
+
+    /// Asks for one processor until it is placed.
+    fn place(&mut self) -> ClaimId {
+        let resources = [(ResourceClass::Vcpu, 1)].into_iter().collect();
+        let demand = Demand { resources, ..Demand::default() };
+        for number in 1.. {
+            let attempt = AttemptId { request: RequestId(1), number: AttemptNumber(number) };
+            self.say(&FromClient::Call(Call { attempt, demand: demand.clone() }));
+            if let Some(ToClient::Answer(Answer { placement: Placement::Placed(claim), .. })) =
+                self.hear()
+            {
+                return claim;
+            }
+        }
+        unreachable!("numbers do not end")
+    }
+
+    /// Confirms `claim` until the node says something of it.
+    fn confirm(&mut self, claim: ClaimId) -> Decision {
+        let address = |actor| Address { actor, incarnation: None };
+        let (src, dst) = (Actor::Client(ClientId(1)), Actor::Node(claim.node));
+        let body = Body::Confirm(claim);
+        let confirm = Datagram { src: address(src), dst: address(dst), body };
+        loop {
+            self.say(&FromClient::Datagram(confirm.clone()));
+            if let Some(ToClient::Datagram(datagram)) = self.hear() {
+                let Body::Verdict(Verdict { claim: of, decision }) = datagram.body else {
+                    panic!("{datagram:?}");
+                };
+                assert_eq!(of, claim);
+                return decision;
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_confirmed_through_a_scheduler_outlives_the_node_and_a_client_that_talks_nonsense() {
+    let (of_node, of_scheduler) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let node = Process::node(of_node.path(), "127.0.0.1:0");
+    let address = node.addresses[0];
+    let scheduler = Process::scheduler(of_scheduler.path(), address);
+
+    let mut nonsense = Connection::to(&scheduler);
+    nonsense.0.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    nonsense.0.set_read_timeout(None).unwrap();
+    let mut rest = Vec::new();
+    // The scheduler ends the connection.
+    let _ = nonsense.0.read_to_end(&mut rest);
+    assert!(rest.is_empty());
+
+    let mut client = Connection::to(&scheduler);
+    client.say(&FromClient::Hello(ClientId(1)));
+    let claim = client.place();
+    assert!(matches!(client.confirm(claim), Decision::Confirmed { .. }));
+    node.kill();
+    let node = Process::node(of_node.path(), &address.to_string());
+    assert!(matches!(client.confirm(claim), Decision::Confirmed { .. }));
+    assert_eq!(scheduler.stop().0, Some(0));
+    assert_eq!(node.stop().0, Some(0));
+}
