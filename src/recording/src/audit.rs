@@ -299,3 +299,6 @@ macro_rules! judged {
 judged!(Node, |disk| disk.incarnation.0 == 0);
 judged!(Scheduler, |disk| disk.incarnation.0 == 0);
 judged!(Client, |disk| disk.choices.is_empty());
+
+#[cfg(test)]
+mod tests;

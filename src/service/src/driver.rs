@@ -217,3 +217,6 @@ impl<I> Effects<I> {
         Effects { entries: Vec::new(), records: Vec::new(), outward: Vec::new() }
     }
 }
+
+#[cfg(test)]
+mod tests;
