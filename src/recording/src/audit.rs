@@ -158,8 +158,8 @@ impl Auditor {
         lives
     }
 
-    /// Rebuilds and judges the lives of one actor; whether all of it was recorded, from its first life
-    /// on.
+    /// Rebuilds and judges the lives of one actor; whether all of it was recorded, from its first
+    /// life on.
     fn judge_lives<R: Judged>(&mut self, lives: Lives) -> bool {
         let disks: Vec<Option<R::Disk>> = lives
             .iter()

@@ -48,8 +48,8 @@ impl Origin {
     }
 }
 
-/// Inputs that were handled together: what they persist was committed at once, and nothing that they
-/// send left before.
+/// Inputs that were handled together: what they persist was committed at once, and nothing that
+/// they send left before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Batch<I> {
     /// Since the start of the process. For people only; nothing depends on it.

@@ -10,14 +10,14 @@
 //! | frame | [`Header`] |
 //! | frame, any number | [`Batch`] |
 //!
-//! and a frame is the length of its body in bytes (u32, little endian), the CRC-32 of its body (u32,
-//! little endian), and the body: one value in postcard form.
+//! and a frame is the length of its body in bytes (u32, little endian), the CRC-32 of its body
+//! (u32, little endian), and the body: one value in postcard form.
 //!
 //! One life of a process is one file. The process writes a batch, with one write, before it carries
 //! out anything that the batch leads to: first the batch, then the commit of what it persists, then
-//! what it sends. So whoever is killed has recorded everything that it told, and of what it recorded
-//! only the last batch may have had no effect. [`Run`] finds out by the disk that the next life
-//! started from. Recordings outlive their process, not the machine that it ran on: nothing is
+//! what it sends. So whoever is killed has recorded everything that it told, and of what it
+//! recorded only the last batch may have had no effect. [`Run`] finds out by the disk that the next
+//! life started from. Recordings outlive their process, not the machine that it ran on: nothing is
 //! flushed.
 
 pub mod audit;

@@ -21,7 +21,8 @@ pub struct Reader<F = BufReader<File>> {
 pub enum Ending {
     /// After a whole frame.
     Whole,
-    /// In the middle of a frame: its writer was killed while it wrote, so nothing came of that batch.
+    /// In the middle of a frame: its writer was killed while it wrote, so nothing came of that
+    /// batch.
     Torn {
         /// Where the unfinished frame begins, in bytes.
         offset: u64,

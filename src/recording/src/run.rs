@@ -78,9 +78,9 @@ pub enum RunError {
 impl<R: Role, F: Read> Run<R, F> {
     /// Begins to rebuild the run in `reader`.
     ///
-    /// `next_disk` is the disk that the next life of the same actor started from, if there was one. It
-    /// shows whether the last batch had an effect: if it was recorded and its changes never reached
-    /// the disk, nothing that it sends left either, and its steps are left out.
+    /// `next_disk` is the disk that the next life of the same actor started from, if there was one.
+    /// It shows whether the last batch had an effect: if it was recorded and its changes never
+    /// reached the disk, nothing that it sends left either, and its steps are left out.
     ///
     /// # Errors
     /// If the recording is of another role, or damaged, or the machine starts another way.
@@ -137,8 +137,8 @@ impl<R: Role, F: Read> Run<R, F> {
         &self.machine
     }
 
-    /// Steps that were recorded and had no effect, because the process was killed before it committed
-    /// them. Known once the run has been rebuilt to its end.
+    /// Steps that were recorded and had no effect, because the process was killed before it
+    /// committed them. Known once the run has been rebuilt to its end.
     pub fn steps_without_effect(&self) -> u64 {
         self.steps_without_effect
     }
@@ -245,7 +245,8 @@ mod tests {
         })
     }
 
-    /// A recorded run of a node, and the disks before, and after each batch beginning with the start.
+    /// A recorded run of a node, and the disks before, and after each batch beginning with the
+    /// start.
     fn recorded(batches: &[Vec<node::Input>]) -> (Vec<u8>, Vec<node::Disk>) {
         let mut outputs = Vec::new();
         let mut disks = vec![node::Disk::default()];

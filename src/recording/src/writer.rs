@@ -39,8 +39,8 @@ impl<W: Write> Writer<W> {
     /// Appends a batch.
     ///
     /// # Errors
-    /// If it cannot be written. The recording then ends torn, and nothing that the batch leads to may
-    /// be carried out.
+    /// If it cannot be written. The recording then ends torn, and nothing that the batch leads to
+    /// may be carried out.
     pub fn write<I: Serialize>(&mut self, batch: &Batch<I>) -> io::Result<()> {
         let mut bytes = Vec::new();
         append_frame(&mut bytes, batch);

@@ -1,9 +1,9 @@
 //! Draws the workload that is shipped and prints it:
 //! `cargo run --example default_workload > src/service/workloads/default.csv`
 //!
-//! 2,400 requests over 14 days, from one seed. They come at even chance at any time. Sizes are powers
-//! of two from 1 to 16 cores, the smaller the likelier, with 2, 4 or 8 units of memory (GiB) for each
-//! core. One in fifty never ends; of the others most live for hours and some for days.
+//! 2,400 requests over 14 days, from one seed. They come at even chance at any time. Sizes are
+//! powers of two from 1 to 16 cores, the smaller the likelier, with 2, 4 or 8 units of memory (GiB)
+//! for each core. One in fifty never ends; of the others most live for hours and some for days.
 
 use std::fmt::Write;
 

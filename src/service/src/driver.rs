@@ -1,8 +1,8 @@
 //! Drives a machine: waits for inputs, hands them to it, carries out what it says.
 //!
-//! One turn takes a bounded batch of inputs. What came of them is first recorded, then committed, then
-//! carried out, so that nothing is told that a crash could take back, and nothing that was told is
-//! missing from the recording.
+//! One turn takes a bounded batch of inputs. What came of them is first recorded, then committed,
+//! then carried out, so that nothing is told that a crash could take back, and nothing that was
+//! told is missing from the recording.
 
 use crate::store::{Store, StoreError};
 use crate::timers::Timers;
@@ -19,8 +19,8 @@ pub const BATCH_MAX: usize = 256;
 
 /// What is around a machine.
 pub trait Outside<R: Role> {
-    /// Waits until something happens or `deadline` has come, and appends up to [`BATCH_MAX`] inputs.
-    /// Breaks when the machine is to stop.
+    /// Waits until something happens or `deadline` has come, and appends up to [`BATCH_MAX`]
+    /// inputs. Breaks when the machine is to stop.
     ///
     /// # Errors
     /// If nothing can happen any more.
@@ -33,8 +33,8 @@ pub trait Outside<R: Role> {
     /// Makes a choice for the machine; `None` if it will be made later.
     fn choose(&mut self, machine: &R, choice: &Choice) -> Option<R::Input>;
 
-    /// Carries out a send, a call, an answer, or what became of a request. What cannot be carried out
-    /// is lost, like a datagram.
+    /// Carries out a send, a call, an answer, or what became of a request. What cannot be carried
+    /// out is lost, like a datagram.
     fn carry_out(&mut self, output: Output);
 }
 
@@ -75,7 +75,7 @@ struct Effects<I> {
 }
 
 /// What is still to be handed to the machine.
-enum Todo<I> {
+enum Next<I> {
     Input(I),
     Choice(Choice),
 }
@@ -125,7 +125,7 @@ impl<R: Role> Driver<R> {
         inputs: impl IntoIterator<Item = R::Input>,
         outside: &mut impl Outside<R>,
     ) -> Result<(), DriverError> {
-        self.finish(inputs.into_iter().map(Todo::Input).collect(), Effects::none(), outside)
+        self.finish(inputs.into_iter().map(Next::Input).collect(), Effects::none(), outside)
     }
 
     /// One turn: waits, and gives the machine what happened. Breaks when it is to stop.
@@ -153,14 +153,14 @@ impl<R: Role> Driver<R> {
 
     fn finish(
         &mut self,
-        mut todo: VecDeque<Todo<R::Input>>,
+        mut todo: VecDeque<Next<R::Input>>,
         mut effects: Effects<R::Input>,
         outside: &mut impl Outside<R>,
     ) -> Result<(), DriverError> {
         while let Some(next) = todo.pop_front() {
             let input = match next {
-                Todo::Input(input) => input,
-                Todo::Choice(choice) => match outside.choose(&self.machine, &choice) {
+                Next::Input(input) => input,
+                Next::Choice(choice) => match outside.choose(&self.machine, &choice) {
                     Some(input) => input,
                     None => continue,
                 },
@@ -192,7 +192,7 @@ impl<R: Role> Driver<R> {
         &mut self,
         outputs: Vec<Output>,
         effects: &mut Effects<R::Input>,
-        todo: &mut VecDeque<Todo<R::Input>>,
+        todo: &mut VecDeque<Next<R::Input>>,
     ) {
         let mut choices = Vec::new();
         for output in outputs {
@@ -207,7 +207,7 @@ impl<R: Role> Driver<R> {
             }
         }
         for choice in choices.into_iter().rev() {
-            todo.push_front(Todo::Choice(choice));
+            todo.push_front(Next::Choice(choice));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The shell around the machines: sockets, clock, disk, signals.
 //!
-//! [`driver`] is the loop that all roles share. [`node`], [`scheduler`] and [`up`] are what is around
-//! a machine of each role; `up` is the client, and starts the others.
+//! [`driver`] is the loop that all roles share. [`node`], [`scheduler`] and [`up`] are what is
+//! around a machine of each role; `up` is the client, and starts the others.
 
 pub mod driver;
 pub mod link;

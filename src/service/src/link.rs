@@ -8,7 +8,8 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// Frames that may wait to be sent. One more, and the other end is too slow: the connection is shut.
+/// Frames that may wait to be sent. One more, and the other end is too slow: the connection is
+/// shut.
 const WAITING_MAX: usize = 4096;
 
 /// The sending half of a connection.

@@ -1,8 +1,8 @@
 //! What an actor keeps on disk, in a transactional store.
 //!
-//! The store is one table of records by key, beside a table that says what it is. A commit writes all
-//! records of a batch or none, and returns once they are on the disk. Loading writes every record to
-//! an empty disk.
+//! The store is one table of records by key, beside a table that says what it is. A commit writes
+//! all records of a batch or none, and returns once they are on the disk. Loading writes every
+//! record to an empty disk.
 
 use counterfoil_protocol::{
     Actor, ClaimId, Incarnation, Record, RequestId, client, node, scheduler,
@@ -73,8 +73,8 @@ enum Key {
 }
 
 impl<R: Role> Store<R> {
-    /// Opens the store of `id` at `path` and loads what it keeps. If there is none, makes one in which
-    /// `initial` is written.
+    /// Opens the store of `id` at `path` and loads what it keeps. If there is none, makes one in
+    /// which `initial` is written.
     ///
     /// # Errors
     /// If it is in use, belongs to someone else, has another format, or cannot be read or written.

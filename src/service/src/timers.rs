@@ -7,8 +7,8 @@ use std::time::Instant;
 /// The timers that are set.
 ///
 /// # Invariants
-/// Both fields hold the same timers. There are no more than the machine ever waits for at once, since
-/// setting a timer again replaces it and a due one is taken off.
+/// Both fields hold the same timers. There are no more than the machine ever waits for at once,
+/// since setting a timer again replaces it and a due one is taken off.
 #[derive(Debug, Default)]
 pub struct Timers {
     due: BTreeSet<(Instant, Timer)>,

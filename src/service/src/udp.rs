@@ -78,8 +78,8 @@ pub struct Udp {
 }
 
 impl Udp {
-    /// Listens at `address`, and hands everything that arrives to `deliver`, on a thread of its own,
-    /// until that breaks.
+    /// Listens at `address`, and hands everything that arrives to `deliver`, on a thread of its
+    /// own, until that breaks.
     ///
     /// # Errors
     /// If the address cannot be used.

@@ -1,5 +1,5 @@
-//! A trial run: starts schedulers and nodes as processes of their own, places a workload, stops them,
-//! and judges what they recorded.
+//! A trial run: starts schedulers and nodes as processes of their own, places a workload, stops
+//! them, and judges what they recorded.
 
 mod around;
 mod children;

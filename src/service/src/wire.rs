@@ -1,9 +1,9 @@
 //! The form of what is said: datagrams over UDP, frames over TCP.
 //!
-//! A datagram is the two bytes `CF`, the version of the format (one byte), and a
-//! [`Datagram`] in postcard form, up to [`DATAGRAM_MAX`] bytes in all. A frame is its length in bytes
-//! (u32, little endian; the length itself left out), the version, and a [`FromClient`] or [`ToClient`]
-//! in postcard form.
+//! A datagram is the two bytes `CF`, the version of the format (one byte), and a [`Datagram`] in
+//! postcard form, up to [`DATAGRAM_MAX`] bytes in all. A frame is its length in bytes (u32, little
+//! endian; the length itself left out), the version, and a [`FromClient`] or [`ToClient`] in
+//! postcard form.
 //!
 //! Whatever arrives, decoding ends with a value or a [`DecodeError`]: it never panics, and never
 //! takes more memory than a small multiple of what arrived.

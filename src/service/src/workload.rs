@@ -1,8 +1,8 @@
 //! Workloads: what is asked for, when it comes and when it goes.
 //!
 //! The form is that of the Azure Trace for Packing 2020 with concrete cores and memory: a CSV file
-//! with the columns `vmId,tenantId,cores,ram,vmTypeId,starttime,endtime`. Times are in days and may be
-//! negative (before the trace began); `inf` never ends. Units hold up to a constant factor
+//! with the columns `vmId,tenantId,cores,ram,vmTypeId,starttime,endtime`. Times are in days and may
+//! be negative (before the trace began); `inf` never ends. Units hold up to a constant factor
 //! ([`Factors`]).
 
 use counterfoil_protocol::{Demand, ResourceClass};

@@ -7,8 +7,8 @@ fn up(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_counterfoil")).arg("up").args(args).output().unwrap()
 }
 
-/// The report of a trial run that must be fine: every request is accounted for, every run was rebuilt
-/// and no property was violated.
+/// The report of a trial run that must be fine: every request is accounted for, every run was
+/// rebuilt and no property was violated.
 fn fine(args: &[&str]) -> serde_json::Value {
     let output = up(&[args, &["--format", "json"]].concat());
     let stderr = String::from_utf8_lossy(&output.stderr);

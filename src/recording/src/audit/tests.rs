@@ -42,8 +42,8 @@ fn vcpu(amount: u64) -> node::Disk {
     node::Disk::new(Inventory { classes, ..Inventory::default() })
 }
 
-/// A scheduler places one request on a node; both are recorded. `forge` may change the verdict on its
-/// way.
+/// A scheduler places one request on a node; both are recorded. `forge` may change the verdict on
+/// its way.
 fn place_one(dir: &Path, forge: impl Fn(&mut Datagram)) {
     let mut node = Recorder::<Node>::start(dir, "n1.1.recording", NODE, vcpu(4));
     let disk = scheduler::Disk::default();

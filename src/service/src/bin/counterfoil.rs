@@ -41,13 +41,13 @@ enum Command {
     Scheduler(SchedulerArgs),
     /// Run a node, until SIGTERM or SIGINT.
     ///
-    /// Prints `ready UDP-ADDRESS` once it works. It needs no list of schedulers: it answers those that
-    /// list it.
+    /// Prints `ready UDP-ADDRESS` once it works. It needs no list of schedulers: it answers those
+    /// that list it.
     Node(NodeArgs),
     /// Run schedulers and nodes on this machine, place a workload, and judge the run.
     ///
-    /// Every process records what it is given. In the end every run is rebuilt from its recording and
-    /// every property is checked at every step.
+    /// Every process records what it is given. In the end every run is rebuilt from its recording
+    /// and every property is checked at every step.
     Up(UpArgs),
 }
 
@@ -137,8 +137,8 @@ struct UpArgs {
     nodes: u32,
     /// The workload: a CSV file with the columns of the Azure Trace for Packing 2020, or `default`.
     ///
-    /// Departures count: before a row is placed, everything whose endtime is not after its starttime
-    /// is released; what is still being placed then is released as soon as it is.
+    /// Departures count: before a row is placed, everything whose endtime is not after its
+    /// starttime is released; what is still being placed then is released as soon as it is.
     #[arg(long, default_value = "default")]
     place: PathBuf,
     /// How many rows of it to place, from the first.

@@ -344,7 +344,8 @@ fn a_map_that_claims_to_be_longer_than_what_arrived_takes_no_memory() {
     let empty = HostState::default();
     let snapshot = Body::Snapshot(Snapshot { at: Version(0), state: empty });
     let bytes = encode_datagram(&Datagram { body: snapshot, ..small() }).unwrap();
-    // All that follows the version 0 of the snapshot is zero: the length of its first map comes next.
+    // All that follows the version 0 of the snapshot is zero: the length of its first map comes
+    // next.
     let length = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 2;
     let mut claims = bytes[..length].to_vec();
     claims.extend([0xff; 9]);

@@ -2,8 +2,8 @@
 //!
 //! postcard passes the length that a map claims on to whoever builds the map, and the maps of `im`
 //! reserve room for as many entries at once: a few bytes from a stranger could ask for more memory
-//! than there is, and end the process. Here every length is kept back, so that room is made only for
-//! what arrives.
+//! than there is, and end the process. Here every length is kept back, so that room is made only
+//! for what arrives.
 
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess,
