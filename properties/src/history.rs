@@ -97,6 +97,25 @@ impl History {
         }
     }
 
+    /// Forgets refusals that the scheduler has taken note of: it acts on no other verdict on these
+    /// claims. For explorations, where what is kept tells states apart.
+    pub fn forget_settled(&mut self, step: &Step) {
+        let Process::Scheduler { after, .. } = step.process else { return };
+        let settled: Vec<ClaimId> = self
+            .refusals
+            .keys()
+            .copied()
+            .filter(|claim| claim.scheduler == after.id && claim.incarnation == after.incarnation)
+            .filter(|claim| {
+                let peer = after.nodes.get(&claim.node);
+                !peer.is_some_and(|peer| peer.claims.contains_key(&claim.number))
+            })
+            .collect();
+        for claim in settled {
+            self.refusals.remove(&claim);
+        }
+    }
+
     /// The host state that `node` had at `stamp`.
     pub fn host_state(&self, node: NodeId, stamp: Stamp) -> Option<&HostState> {
         self.host_states.get(&node)?.get(&stamp)

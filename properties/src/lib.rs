@@ -17,7 +17,7 @@ mod reach;
 mod scheduler;
 
 pub use history::{Ended, Grant, History, Sent};
-pub use liveness::{Liveness, Snapshot};
+pub use liveness::{Liveness, Snapshot, Unmet};
 pub use reach::Witness;
 
 use counterfoil_protocol::{Actor, Client, Node, Output, Scheduler};

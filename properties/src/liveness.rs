@@ -18,6 +18,9 @@ pub struct Snapshot<'a> {
     pub clients: Vec<&'a Client>,
 }
 
+/// Why a liveness property is not true yet: to be called for the words.
+pub type Unmet<'a> = Box<dyn Fn() -> Violation + 'a>;
+
 /// A property that must become and stay true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,8 +60,8 @@ impl Liveness {
         }
     }
 
-    /// What keeps it from being true now, if anything does.
-    pub fn check(self, now: &Snapshot) -> Option<Violation> {
+    /// What keeps it from being true now, if anything does; in words only when asked.
+    pub fn check<'a>(self, now: &Snapshot<'a>) -> Option<Unmet<'a>> {
         match self {
             Liveness::Convergence => convergence(now),
             Liveness::EveryRequestEnds => every_request_ends(now),
@@ -73,88 +76,85 @@ impl fmt::Display for Liveness {
     }
 }
 
-fn convergence(now: &Snapshot) -> Option<Violation> {
-    now.schedulers.iter().find_map(|scheduler| {
-        let me = Actor::Scheduler(scheduler.id);
-        now.nodes.iter().find_map(|node| {
-            let peer = scheduler.nodes.get(&node.id);
-            let host = peer.and_then(|peer| peer.host.as_ref());
-            let id = node.id;
-            if host.is_none_or(|host| host.stamp != node.stamp() || host.state != node.host_state())
-            {
-                let way = path(me, &[&"nodes", &id, &"host"]);
-                return Some(
-                    Violation::new(format!("{me} caches for {id} what {id} is"))
-                        .fact("cached", host, way)
-                        .fact("is", (node.stamp(), node.host_state()), path(Actor::Node(id), &[])),
-                );
-            }
-            let peer = peer.expect("its host is known");
-            if peer.presence != Presence::Present {
-                let way = path(me, &[&"nodes", &id, &"presence"]);
-                let clause = format!("{me} takes {id} to be there");
-                return Some(Violation::new(clause).fact("presence", peer.presence, way));
-            }
-            (!peer.claims.is_empty()).then(|| {
-                let way = path(me, &[&"nodes", &id, &"claims"]);
-                let clause = format!("{me} has no reservations left on {id}");
-                Violation::new(clause).fact("reservations", &peer.claims, way)
+fn convergence<'a>(now: &Snapshot<'a>) -> Option<Unmet<'a>> {
+    let pairs = now.schedulers.iter().flat_map(|s| now.nodes.iter().map(|n| (*s, *n)));
+    pairs.filter(|(scheduler, node)| !agree(scheduler, node)).map(why_not_agreed).next()
+}
+
+/// Whether a scheduler sees a node as it is, takes it to be there, and sets nothing aside on it.
+fn agree(scheduler: &Scheduler, node: &Node) -> bool {
+    scheduler.nodes.get(&node.id).is_some_and(|peer| {
+        peer.presence == Presence::Present
+            && peer.claims.is_empty()
+            && peer.host.as_ref().is_some_and(|host| {
+                host.stamp == node.stamp() && host.state == node.host_state()
             })
-        })
     })
 }
 
-fn every_request_ends(now: &Snapshot) -> Option<Violation> {
-    let pending = now.schedulers.iter().find_map(|scheduler| {
-        let me = Actor::Scheduler(scheduler.id);
-        scheduler.attempts.iter().next().map(|(id, attempt)| {
-            Violation::new(format!("{me} has answered {id}")).fact(
-                "phase",
-                attempt.phase,
-                path(me, &[&"attempts", id, &"phase"]),
-            )
-        })
-    });
-    pending.or_else(|| {
-        now.clients.iter().find_map(|client| {
-            let me = Actor::Client(client.id);
-            client.requests.iter().find_map(|(id, request)| {
-                let over =
-                    matches!(request.phase, client::Phase::Confirmed(_) | client::Phase::Ended(_));
-                let still = !over || !request.open.is_empty() || !request.unwanted.is_empty();
-                still.then(|| {
-                    Violation::new(format!(
-                        "{id} of {me} is confirmed or over, and nothing is open"
-                    ))
+fn why_not_agreed<'a>((scheduler, node): (&'a Scheduler, &'a Node)) -> Unmet<'a> {
+    Box::new(move || {
+        let (me, id) = (Actor::Scheduler(scheduler.id), node.id);
+        let peer = scheduler.nodes.get(&id);
+        let host = peer.and_then(|peer| peer.host.as_ref());
+        let cached = host.map(|host| (host.stamp, &host.state.used));
+        let is = (node.stamp(), node.host_state().used);
+        Violation::new(format!("{me} caches for {id} what {id} is, and sets nothing aside there"))
+            .fact("cached", cached, path(me, &[&"nodes", &id, &"host"]))
+            .fact("is", is, path(Actor::Node(id), &[&"version"]))
+            .fact("presence", peer.map(|p| p.presence), path(me, &[&"nodes", &id, &"presence"]))
+            .fact("set aside", peer.map(|p| &p.claims), path(me, &[&"nodes", &id, &"claims"]))
+    })
+}
+
+fn every_request_ends<'a>(now: &Snapshot<'a>) -> Option<Unmet<'a>> {
+    for scheduler in now.schedulers.iter().copied() {
+        if let Some((id, attempt)) = scheduler.attempts.iter().next() {
+            return Some(Box::new(move || {
+                let me = Actor::Scheduler(scheduler.id);
+                Violation::new(format!("{me} has answered {id}"))
+                    .fact("phase", attempt.phase, path(me, &[&"attempts", id, &"phase"]))
+            }));
+        }
+    }
+    for client in now.clients.iter().copied() {
+        let open = client.requests.iter().find(|(_, request)| !is_over(request));
+        if let Some((id, request)) = open {
+            return Some(Box::new(move || {
+                let me = Actor::Client(client.id);
+                Violation::new(format!("{id} of {me} is confirmed or over, and nothing is open"))
                     .fact("request", request, path(me, &[&"requests", id]))
-                })
-            })
-        })
-    })
+            }));
+        }
+    }
+    None
 }
 
-fn no_leak(now: &Snapshot) -> Option<Violation> {
+fn is_over(request: &client::Request) -> bool {
+    let over = matches!(request.phase, client::Phase::Confirmed(_) | client::Phase::Ended(_));
+    over && request.open.is_empty() && request.unwanted.is_empty()
+}
+
+fn no_leak<'a>(now: &Snapshot<'a>) -> Option<Unmet<'a>> {
     if now.clients.is_empty() {
         return None;
     }
-    now.nodes.iter().find_map(|node| {
-        node.durable.allocations.iter().find_map(|(claim, allocation)| {
-            let confirmed = allocation.state == AllocationState::Confirmed;
+    for node in now.nodes.iter().copied() {
+        for (claim, allocation) in node.durable.allocations.iter() {
             let wanted = now.clients.iter().any(|client| {
-                client
-                    .requests
-                    .get(&allocation.request)
-                    .is_some_and(|request| request.phase == client::Phase::Confirmed(*claim))
+                let request = client.requests.get(&allocation.request);
+                request.is_some_and(|r| r.phase == client::Phase::Confirmed(*claim))
             });
-            (!confirmed || !wanted).then(|| {
-                let way = path(Actor::Node(node.id), &[&"durable", &"allocations", claim]);
-                Violation::new(format!(
-                    "{claim} on {} is confirmed by its client, or gone",
-                    node.id
-                ))
-                .fact("allocation", allocation, way)
-                .fact("wanted", wanted, Vec::new())
-            })
-        })
-    })
+            if allocation.state != AllocationState::Confirmed || !wanted {
+                return Some(Box::new(move || {
+                    let way = path(Actor::Node(node.id), &[&"durable", &"allocations", claim]);
+                    let id = node.id;
+                    Violation::new(format!("{claim} on {id} is confirmed by its client, or gone"))
+                        .fact("allocation", allocation, way)
+                        .fact("wanted", wanted, Vec::new())
+                }));
+            }
+        }
+    }
+    None
 }

@@ -146,9 +146,8 @@ pub(crate) fn verdicts_are_true(step: &Step, history: &History) -> Check {
     let find = |scheduler: &Scheduler| -> Option<Reservation> {
         scheduler.nodes.get(&claim.node)?.claims.get(&claim.number).cloned()
     };
-    let open = |reservation: &Reservation| reservation.granted.is_none();
-    let Some(reservation) = find(before).filter(open) else { return Check::Vacuous };
-    if find(after).filter(open).is_some() {
+    let (Some(reservation), now) = (find(before), find(after)) else { return Check::Vacuous };
+    if now.as_ref() == Some(&reservation) {
         return Check::Vacuous;
     }
     let request = reservation.attempt.request;

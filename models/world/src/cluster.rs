@@ -244,6 +244,9 @@ impl<P: Protocol> World<P> {
     fn outside_actions(&self, cluster: &Cluster<P>, actions: &mut Vec<Action<P>>) {
         for index in cluster.to_come.iter() {
             let outside = &self.outside[usize::from(*index)];
+            if self.has_elder(cluster, *index) {
+                continue;
+            }
             if let Outside::Join(_) = outside {
                 actions.push(Action::Outside(*index, None));
             } else if P::outside(self, cluster, outside, None).is_some() {
@@ -256,6 +259,19 @@ impl<P: Protocol> World<P> {
                 }
             }
         }
+    }
+
+    /// Whether an equal request is still to come before this one. Equal requests are interchangeable,
+    /// so it is enough to explore them in the order of their names; one that an order names is equal
+    /// to none.
+    fn has_elder(&self, cluster: &Cluster<P>, index: u8) -> bool {
+        let Outside::Place(request) = &self.outside[usize::from(index)] else { return false };
+        let named = |id| self.outside.contains(&Outside::Release(id));
+        cluster.to_come.iter().take_while(|elder| **elder < index).any(|elder| {
+            let Outside::Place(elder) = &self.outside[usize::from(*elder)] else { return false };
+            let equal = elder.resources == request.resources && elder.at == request.at;
+            equal && !named(elder.id) && !named(request.id)
+        })
     }
 
     fn fault_actions(
@@ -353,11 +369,40 @@ impl<P: Protocol> World<P> {
             *coverage.actions.entry(action.kind()).or_default() += 1;
         }
         self.carry_out(&mut next, action, None, &mut coverage);
-        next.network.retain(|datagram| {
-            let to = P::destination(datagram);
-            to.incarnation.is_none() || next.processes.contains_key(&to)
-        });
+        self.forget_spent(cluster, &mut next);
         next
+    }
+
+    /// Takes datagrams out of flight that can never act again: those to a life that is over, and those
+    /// that only repeat what their receiver can never unlearn. Delivering one would change nothing but
+    /// the network, and no verdict depends on that.
+    fn forget_spent(&self, before: &Cluster<P>, next: &mut Cluster<P>) {
+        let is_spent = |datagram: &Shared<P::Datagram>| {
+            let to = P::destination(datagram);
+            let Some(address) = next.receiver(to) else { return to.incarnation.is_some() };
+            let process = next.processes.get(&address).expect("it receives");
+            let same = before.processes.get(&address).is_some_and(|old| old.is_same(process));
+            let known = before.network.flight(datagram).is_some();
+            !(same && known) && Self::is_spent(next, process, datagram)
+        };
+        let spent: Vec<_> =
+            next.network.iter().map(|(d, _)| d).filter(|d| is_spent(d)).cloned().collect();
+        for datagram in spent {
+            next.network.forget(&datagram);
+        }
+    }
+
+    fn is_spent(next: &Cluster<P>, process: &P::Process, datagram: &P::Datagram) -> bool {
+        if !P::is_old_news(next, process, datagram) {
+            return false;
+        }
+        let mut tried = process.clone();
+        let mut outputs = Vec::new();
+        P::handle(&mut tried, Event::Datagram(datagram.clone()), &mut outputs);
+        let acts = |output: &P::Output| {
+            !matches!(P::effect(output), Effect::Nothing | Effect::SetTimer(_))
+        };
+        tried == *process && !outputs.iter().any(acts)
     }
 
     fn carry_out(

@@ -230,6 +230,35 @@ impl Protocol for Counterfoil {
         datagram.src
     }
 
+    fn is_old_news(
+        cluster: &Cluster<Self>,
+        process: &Process,
+        datagram: &Datagram,
+    ) -> bool {
+        let may = |fault| cluster.budget.get(&fault).is_some_and(|times| *times > 0);
+        match process {
+            // A sign of life matters to who suspects, so where suspicion is possible nothing is old.
+            Process::Scheduler(scheduler) if !may(Fault::Suspicion) => {
+                is_old_for_scheduler(scheduler, datagram)
+            }
+            // A client that starts again waits again for what it was told.
+            Process::Client(client) if !may(Fault::ClientRestart) => match &datagram.body {
+                Body::Verdict(verdict) => {
+                    !client.timers().contains(&Timer::Resend(verdict.claim))
+                }
+                Body::Claim(_)
+                | Body::Confirm(_)
+                | Body::Release(_)
+                | Body::Delta(_)
+                | Body::Snapshot(_)
+                | Body::Resync(_)
+                | Body::Leave(_)
+                | Body::Superseded { .. } => false,
+            },
+            Process::Scheduler(_) | Process::Client(_) | Process::Node(_) => false,
+        }
+    }
+
     fn timers(process: &Process) -> Vec<Timer> {
         match process {
             Process::Node(node) => node.timers(),
@@ -404,6 +433,7 @@ impl Protocol for Counterfoil {
                 }
             }
         }
+        history.forget_settled(&step);
         if let Some(coverage) = coverage {
             coverage.steps += 1;
             for (index, premise) in premises.into_iter().enumerate() {
@@ -450,7 +480,16 @@ impl Protocol for Counterfoil {
         &LIVENESS
     }
 
-    fn goal(cluster: &Cluster<Self>, liveness: usize) -> Option<Violation> {
+    fn goal<'a>(
+        world: &World<Self>,
+        cluster: &'a Cluster<Self>,
+        liveness: usize,
+    ) -> Option<counterfoil_properties::Unmet<'a>> {
+        let liveness = Liveness::ALL[liveness];
+        // Where holds lapse only by a budget, one may be left over when it is used up.
+        if liveness == Liveness::NoLeak && world.scenario.lapses == Lapses::Budget {
+            return None;
+        }
         let mut now = counterfoil_properties::Snapshot {
             nodes: Vec::new(),
             schedulers: Vec::new(),
@@ -466,7 +505,7 @@ impl Protocol for Counterfoil {
                 Process::Node(_) | Process::Scheduler(_) => {}
             }
         }
-        Liveness::ALL[liveness].check(&now)
+        liveness.check(&now)
     }
 
     fn witnesses() -> &'static [&'static str] {
@@ -567,6 +606,39 @@ fn stepped<'a>(step: &Observed<'a, Counterfoil>, input: &'a mut Option<AnyInput>
     }
 }
 
+/// Whether a scheduler knows for good what a node says: stamps and verdicts are never unlearnt.
+fn is_old_for_scheduler(scheduler: &Scheduler, datagram: &Datagram) -> bool {
+    let (Actor::Node(node), Some(incarnation)) = (datagram.src.actor, datagram.src.incarnation)
+    else {
+        return false;
+    };
+    let Some(peer) = scheduler.nodes.get(&node) else { return false };
+    let known = |version| {
+        let stamp = counterfoil_protocol::Stamp { incarnation, version };
+        peer.host.as_ref().is_some_and(|host| stamp <= host.stamp)
+    };
+    match &datagram.body {
+        Body::Delta(delta) => known(delta.to),
+        Body::Snapshot(snapshot) => known(snapshot.at),
+        Body::Verdict(verdict) => {
+            let claim = peer.claims.get(&verdict.claim.number);
+            let grants = matches!(
+                verdict.decision,
+                counterfoil_protocol::Decision::Granted { .. }
+                    | counterfoil_protocol::Decision::Confirmed { .. }
+            );
+            verdict.claim.number < peer.next
+                && claim.is_none_or(|claim| claim.granted.is_some() && grants)
+        }
+        Body::Claim(_)
+        | Body::Confirm(_)
+        | Body::Release(_)
+        | Body::Resync(_)
+        | Body::Leave(_)
+        | Body::Superseded { .. } => false,
+    }
+}
+
 /// The nodes that have not left.
 fn nodes(cluster: &Cluster<Counterfoil>) -> impl Iterator<Item = &Node> {
     cluster.processes.values().filter_map(|process| match &**process {
@@ -659,7 +731,10 @@ fn resyncs_nothing(cluster: &Cluster<Counterfoil>, at: Address, node: NodeId) ->
     };
     match live(cluster, Actor::Node(node)) {
         Some(Process::Node(to)) => {
-            up_to_date(cluster, scheduler, to)
+            let subscribed = to.subscribers.get(&scheduler.id) == Some(&scheduler.incarnation);
+            let will_be_told = subscribed && to.announced != to.version;
+            will_be_told
+                || up_to_date(cluster, scheduler, to)
                 || update_in_flight(cluster, Actor::Node(node), at.actor)
         }
         Some(Process::Scheduler(_) | Process::Client(_)) | None => true,

@@ -70,12 +70,9 @@ impl<D: Ord + Clone + Hash> Network<D> {
         }
     }
 
-    /// Drops every datagram that `keep` does not hold for.
-    pub fn retain(&mut self, keep: impl Fn(&D) -> bool) {
-        let dropped: Vec<Shared<D>> = self.0.keys().filter(|d| !keep(d)).cloned().collect();
-        for datagram in dropped {
-            self.0.remove(&datagram);
-        }
+    /// Takes a datagram out of flight altogether.
+    pub fn forget(&mut self, datagram: &Shared<D>) {
+        self.0.remove(datagram);
     }
 
     /// How far this datagram is, if it is known at all.

@@ -75,6 +75,13 @@ pub trait Protocol:
     fn destination(datagram: &Self::Datagram) -> Address;
     /// Where a datagram came from.
     fn source(datagram: &Self::Datagram) -> Address;
+    /// Whether a datagram to this process only repeats what the process can never unlearn, so that it
+    /// has no effect now nor later. The world checks the first half by trying.
+    fn is_old_news(
+        cluster: &Cluster<Self>,
+        process: &Self::Process,
+        datagram: &Self::Datagram,
+    ) -> bool;
     /// The timers that matter to a process.
     fn timers(process: &Self::Process) -> Vec<Self::Timer>;
     /// Whether and how a timer may fire now.
@@ -115,8 +122,13 @@ pub trait Protocol:
     fn safety() -> &'static [Property];
     /// The liveness properties, by index.
     fn liveness() -> &'static [Property];
-    /// What keeps a liveness property from being true now.
-    fn goal(cluster: &Cluster<Self>, liveness: usize) -> Option<Violation>;
+    /// What keeps a liveness property from being true now; in words only when asked. A property that is
+    /// outside the bounds of the scenario is true.
+    fn goal<'a>(
+        world: &World<Self>,
+        cluster: &'a Cluster<Self>,
+        liveness: usize,
+    ) -> Option<counterfoil_properties::Unmet<'a>>;
     /// The reachability witnesses, by index.
     fn witnesses() -> &'static [&'static str];
 }

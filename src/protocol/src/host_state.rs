@@ -128,7 +128,7 @@ impl HostState {
             self.status = status;
         }
         for (class, amount) in changes.used.iter() {
-            self.used.set(class.clone(), amount);
+            self.used.set(class.clone(), *amount);
         }
     }
 
@@ -150,8 +150,8 @@ pub struct Changes {
     pub inventory: Option<Inventory>,
     /// The status, if it changed.
     pub status: Option<Status>,
-    /// What is used of each class that changed.
-    pub used: Resources,
+    /// What is used of each class that changed; 0 if none is any more.
+    pub used: Map<ResourceClass, u64>,
 }
 
 /// Which fields of a host state a change touched.

@@ -165,7 +165,7 @@ notices! {
     }
     /// Scheduler: a verdict.
     VerdictArrives {
-        /// It is not about an open claim of this life.
+        /// It says nothing new about a claim of this life.
         VerdictStale,
         /// Granted, and the attempt is open: placed.
         GrantAnswered,
@@ -175,8 +175,8 @@ notices! {
         RefusalLearnt,
         /// Refused, but the attempt is closed.
         RefusalUnwanted,
-        /// Over before its verdict arrived.
-        GoneBeforeVerdict,
+        /// The allocation is over.
+        ClaimGone,
     }
     /// Scheduler: a grant and the cached stamp.
     GrantIsCovered {

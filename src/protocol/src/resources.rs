@@ -115,6 +115,10 @@ impl fmt::Debug for ResourceClass {
 }
 
 /// An amount per resource class, in the unit of the class. A class that is absent counts as 0.
+///
+/// # Invariants
+/// [`Resources::set`] and [`Resources::add`] keep no 0, so that sums of the same allocations are equal
+/// however they came about (`views_are_real_states`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Resources(Map<ResourceClass, u64>);
@@ -127,14 +131,17 @@ impl Resources {
 
     /// Sets the amount of `class`.
     pub fn set(&mut self, class: ResourceClass, amount: u64) {
-        self.0.insert(class, amount);
+        if amount == 0 {
+            self.0.remove(&class);
+        } else {
+            self.0.insert(class, amount);
+        }
     }
 
     /// Adds every amount of `other`; stops at the largest number.
     pub fn add(&mut self, other: &Resources) {
         for (class, amount) in other.iter() {
-            let sum = self.get(class).saturating_add(amount);
-            self.0.insert(class.clone(), sum);
+            self.set(class.clone(), self.get(class).saturating_add(amount));
         }
     }
 
@@ -297,6 +304,14 @@ mod tests {
         for bad in ["", "custom", "A B", "Ä", &"X".repeat(65)] {
             assert!(Name::try_from(bad.to_owned()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn nothing_left_is_the_same_as_nothing_ever() {
+        let mut used: Resources = [(ResourceClass::Vcpu, 1)].into_iter().collect();
+        used.set(ResourceClass::Vcpu, 0);
+        used.add(&[(ResourceClass::DiskGb, 0)].into_iter().collect());
+        assert_eq!(used, Resources::default());
     }
 
     #[test]

@@ -295,13 +295,16 @@ impl Scheduler {
         let own = claim.node == node
             && claim.scheduler == self.id
             && claim.incarnation == self.incarnation;
-        let open =
-            peer.claims.get(&claim.number).filter(|claimed| own && claimed.granted.is_none());
-        let Some(reservation) = open.cloned() else {
+        let Some(reservation) = peer.claims.get(&claim.number).filter(|_| own).cloned() else {
             return notice(Notice::VerdictStale, outbox);
         };
         let id = reservation.attempt;
         match decision {
+            Decision::Granted { .. } | Decision::Confirmed { .. }
+                if reservation.granted.is_some() =>
+            {
+                notice(Notice::VerdictStale, outbox);
+            }
             Decision::Granted { at } | Decision::Confirmed { at } => {
                 peer.claims
                     .insert(claim.number, Reservation { granted: Some(at), ..reservation.clone() });
@@ -335,7 +338,7 @@ impl Scheduler {
             }
             Decision::Gone => {
                 peer.claims.remove(&claim.number);
-                notice(Notice::GoneBeforeVerdict, outbox);
+                notice(Notice::ClaimGone, outbox);
                 if self.config.rules.has(Rule::GoneEndsTheAttempt) {
                     self.answer(id, Placement::Exhausted, outbox);
                 } else {

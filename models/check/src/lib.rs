@@ -1,0 +1,5 @@
+//! The checker.
+pub mod checker;
+pub mod convergence;
+pub mod explore;
+pub mod progress;

@@ -1,0 +1,97 @@
+//! How far a search is, on stderr; and whether it should end.
+
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Why a search ended before every state was explored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It went as deep as it was to go.
+    Depth,
+    /// Its time was up.
+    Time,
+    /// It was interrupted.
+    Interrupt,
+}
+
+impl Stop {
+    /// The word for it in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stop::Depth => "depth",
+            Stop::Time => "time",
+            Stop::Interrupt => "interrupt",
+        }
+    }
+}
+
+/// Set by SIGINT: every search ends, and what it saw is reported.
+pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Shows how far a search is: on a terminal one line that is written over; elsewhere a line every 30 s.
+pub struct Progress {
+    scenario: String,
+    started: Instant,
+    deadline: Option<Instant>,
+    terminal: bool,
+    ticks: AtomicU64,
+    shown_ms: AtomicU64,
+}
+
+impl Progress {
+    /// Of the search of `scenario`, which may take until `deadline`.
+    pub fn new(scenario: &str, deadline: Option<Instant>) -> Self {
+        Progress {
+            scenario: scenario.to_owned(),
+            started: Instant::now(),
+            deadline,
+            terminal: std::io::stderr().is_terminal(),
+            ticks: AtomicU64::new(0),
+            shown_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// To be called once a state: says whether to stop. `counts` are states, distinct and depth.
+    pub fn tick(&self, counts: &(u64, u64, usize), queue: usize) -> Option<Stop> {
+        if !self.ticks.fetch_add(1, Ordering::Relaxed).is_multiple_of(256) {
+            return None;
+        }
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            return Some(Stop::Interrupt);
+        }
+        if self.deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            return Some(Stop::Time);
+        }
+        let elapsed = self.started.elapsed();
+        let every = if self.terminal { Duration::from_millis(200) } else { Duration::from_secs(30) };
+        let due = self.shown_ms.load(Ordering::Relaxed) + every.as_millis() as u64;
+        if elapsed.as_millis() as u64 >= due {
+            self.shown_ms.store(elapsed.as_millis() as u64, Ordering::Relaxed);
+            self.show(counts, queue, elapsed);
+        }
+        None
+    }
+
+    fn show(&self, (states, distinct, depth): &(u64, u64, usize), queue: usize, elapsed: Duration) {
+        let seconds = elapsed.as_secs_f64();
+        let rate = *states as f64 / seconds.max(0.001);
+        let (start, end) = if self.terminal { ("\r\x1b[2K", "") } else { ("", "\n") };
+        let mut stderr = std::io::stderr().lock();
+        // A closed stderr is no reason to stop.
+        let _ = write!(
+            stderr,
+            "{start}{}: depth {depth}, {states} states, {distinct} distinct, queue {queue}, \
+             {rate:.0}/s, {seconds:.0} s{end}",
+            self.scenario
+        );
+        let _ = stderr.flush();
+    }
+
+    /// Takes the line off the terminal.
+    pub fn clear(&self) {
+        if self.terminal && self.shown_ms.load(Ordering::Relaxed) > 0 {
+            let _ = write!(std::io::stderr(), "\r\x1b[2K");
+        }
+    }
+}
