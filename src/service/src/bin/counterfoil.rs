@@ -184,7 +184,7 @@ enum Failure {
     Serve(#[from] ServeError),
     #[error(transparent)]
     Up(#[from] UpError),
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}", path = path.display())]
     Workload { path: PathBuf, source: WorkloadError },
     #[error("{path} cannot be read", path = path.display())]
     Unreadable { path: PathBuf, source: io::Error },
