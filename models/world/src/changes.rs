@@ -1,6 +1,6 @@
 //! What differs between two values, where, and in few words.
 
-use crate::itf::key_text;
+use crate::itf::{NONE, content, inner, key_text};
 use serde_json::{Map, Value};
 
 /// A place where two values differ.
@@ -51,7 +51,7 @@ fn compare(
 
 /// The parts of a value that has named parts. An option is taken for its content.
 fn children(value: &Value) -> Option<Vec<(String, Value)>> {
-    let fields = content(value).as_object()?;
+    let fields = content(value)?.as_object()?;
     if let Some(Value::Array(entries)) = fields.get("#map") {
         return Some(entries.iter().map(|e| (key_text(&e[0]), e[1].clone())).collect());
     }
@@ -59,20 +59,12 @@ fn children(value: &Value) -> Option<Vec<(String, Value)>> {
     is_record.then(|| fields.iter().map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 
-/// What is in an option, and anything else itself.
-fn content(value: &Value) -> &Value {
-    match value.get("tag").and_then(Value::as_str) {
-        Some("Some") => content(&value["value"]),
-        Some(_) | None => value,
-    }
-}
-
 /// The value at the end of `path`, if it is there.
 pub fn at<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
     let Some((first, rest)) = path.split_first() else { return Some(value) };
-    let mut value = content(value);
+    let mut value = content(value)?;
     if let Some(data) = value.get("tag").and(value.get("value")) {
-        value = data;
+        value = inner(data);
     }
     let fields = value.as_object()?;
     let child = match fields.get("#map") {
@@ -86,7 +78,7 @@ pub fn at<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
 
 /// The keys of a map; none if it is not one.
 pub fn keys(value: &Value) -> Vec<String> {
-    let entries = content(value).get("#map").and_then(Value::as_array);
+    let entries = content(value).and_then(|value| value.get("#map")?.as_array());
     entries.into_iter().flatten().map(|entry| key_text(&entry[0])).collect()
 }
 
@@ -132,17 +124,18 @@ fn brief_object(fields: &Map<String, Value>) -> String {
         return format!("{{{}}}", entries.join(", "));
     }
     if let (Some(Value::String(tag)), Some(data)) = (fields.get("tag"), fields.get("value")) {
+        let name = words(tag.trim_end_matches('_'));
         let parts = data.as_object().filter(|parts| !parts.contains_key("tag"));
         let data = match parts {
-            _ if tag == "Some" => return brief(data),
-            Some(parts) if parts.is_empty() => return words(tag),
+            _ if tag == "Some" => return brief(inner(data)),
+            Some(parts) if parts.is_empty() => return name,
             // The one thing in a variant needs no name; nor do those that have none.
             Some(parts) if parts.len() == 1 || parts.contains_key("f0") => {
                 parts.values().map(brief).collect::<Vec<_>>().join(" ")
             }
             Some(_) | None => brief(data),
         };
-        return format!("{} {data}", words(tag));
+        return format!("{name} {data}");
     }
     let full = fields.iter().filter(|(_, value)| !is_empty(value));
     let parts = full.map(|(name, value)| {
@@ -158,7 +151,7 @@ fn list(items: &[Value]) -> String {
 /// Whether there is nothing in it to tell.
 fn is_empty(value: &Value) -> bool {
     let Some(fields) = value.as_object() else { return false };
-    let none = fields.get("tag").and_then(Value::as_str) == Some("None");
+    let none = fields.get("tag").and_then(Value::as_str) == Some(NONE);
     let collection = fields.get("#set").or(fields.get("#map")).or(fields.get("#tup"));
     let record = !fields.contains_key("#bigint") && !fields.contains_key("tag");
     match collection {
@@ -183,7 +176,7 @@ pub fn words(name: &str) -> String {
 pub fn label(message: &Value) -> String {
     let tag = |value: &Value| {
         let tag = value.get("tag").and_then(Value::as_str);
-        tag.filter(|tag| !matches!(*tag, "Some" | "None")).map(words)
+        tag.filter(|tag| !["Some", NONE].contains(tag)).map(words)
     };
     let Some(fields) = message.as_object() else { return brief(message) };
     let body = match fields.get("tag") {
@@ -229,7 +222,7 @@ mod tests {
     #[test]
     fn values_are_told_in_few_words() {
         let bigint = json!({ "#bigint": "1" });
-        let none = json!({ "tag": "None", "value": {} });
+        let none = json!({ "tag": "None_", "value": {} });
         let empty = json!({ "#set": [] });
         let demand =
             json!({ "resources": { "#map": [["VCPU", bigint]] }, "zone": none, "x": empty });

@@ -3,7 +3,8 @@
 //! The profile is the portable part of the format: integers are `{"#bigint":"1"}`, sequences arrays,
 //! maps `{"#map":[[key,value],…]}`, sets `{"#set":[…]}`, tuples `{"#tup":[…]}`, structs records,
 //! variants without data strings, variants with data `{"tag","value":{…}}`. There is no null and no
-//! float. Every name of a field is an identifier and no keyword of Python: `from` becomes `from_`.
+//! float. What is in a variant is always a record, if need be one with the one field `f0`. Every name
+//! is an identifier and no keyword of Python: `from` becomes `from_`, and `None` becomes `None_`.
 //! Names and stamps of the protocol are written as it displays them: `n1`, `1.0`, `s1.1:n1#0`.
 
 use serde::Serialize;
@@ -89,17 +90,31 @@ fn variant(tag: &str, data: Value) -> Value {
     let is_record =
         data.as_object().is_some_and(|fields| !fields.keys().any(|k| k.starts_with('#')));
     let data = if is_record { data } else { json!({ "f0": data }) };
-    json!({ "tag": tag, "value": data })
+    json!({ "tag": field_name(tag), "value": data })
 }
+
+/// What is in an option; nothing if it is none. Anything else is taken for itself.
+pub fn content(value: &Value) -> Option<&Value> {
+    match value.get("tag").and_then(Value::as_str) {
+        Some(NONE) => None,
+        Some("Some") => content(inner(&value["value"])),
+        Some(_) | None => Some(value),
+    }
+}
+
+/// The one thing that is in a variant, or the record of all of it.
+pub fn inner(data: &Value) -> &Value {
+    let alone = data.as_object().filter(|fields| fields.len() == 1);
+    alone.and_then(|fields| fields.get("f0")).unwrap_or(data)
+}
+
+/// The tag of an option with nothing in it.
+pub const NONE: &str = "None_";
 
 /// The text of a name made of parts, if these are the parts of one.
 fn compound(name: &str, fields: &Map<String, Value>) -> Option<String> {
     let part = |field: &str| {
-        fields.get(field).map(|value| match value.get("tag").and_then(Value::as_str) {
-            Some("None") => String::new(),
-            Some(_) => key_text(&value["value"]),
-            None => key_text(value),
-        })
+        fields.get(field).map(|value| content(value).map_or_else(String::new, key_text))
     };
     let text = match name {
         "Stamp" => format!("{}.{}", part("incarnation")?, part("version")?),
@@ -192,11 +207,11 @@ impl ser::Serializer for Writer {
     }
 
     fn serialize_none(self) -> Written {
-        Ok(json!({ "tag": "None", "value": {} }))
+        Ok(json!({ "tag": NONE, "value": {} }))
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, inner: &T) -> Written {
-        Ok(json!({ "tag": "Some", "value": value(inner)? }))
+        Ok(variant("Some", value(inner)?))
     }
 
     fn serialize_unit(self) -> Written {
@@ -448,8 +463,12 @@ mod tests {
         assert_eq!(value(&set).unwrap(), json!({ "#set": [two] }));
         let map: counterfoil_protocol::Map<NodeId, u8> = [(NodeId(1), 2)].into_iter().collect();
         assert_eq!(value(&map).unwrap(), json!({ "#map": [["n1", two]] }));
-        assert_eq!(value(&Some(NodeId(1))).unwrap(), json!({ "tag": "Some", "value": "n1" }));
-        assert_eq!(value(&None::<u8>).unwrap(), json!({ "tag": "None", "value": {} }));
+        let some = json!({ "tag": "Some", "value": { "f0": "n1" } });
+        assert_eq!(value(&Some(NodeId(1))).unwrap(), some);
+        assert_eq!(content(&some), Some(&json!("n1")));
+        let none = json!({ "tag": "None_", "value": {} });
+        assert_eq!(value(&None::<u8>).unwrap(), none);
+        assert_eq!(content(&none), None);
         assert_eq!(value(&Shape::Dot).unwrap(), json!("Dot"));
         let circle = json!({ "tag": "Circle", "value": { "f0": two } });
         assert_eq!(value(&Shape::Circle(2)).unwrap(), circle);

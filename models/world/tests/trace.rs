@@ -283,6 +283,11 @@ fn the_states_of_a_saved_trace_keep_to_the_profile() {
             serde_json::Value::Bool(_) | serde_json::Value::String(_) => {}
             serde_json::Value::Array(items) => items.iter().for_each(keeps),
             serde_json::Value::Object(fields) => {
+                if let Some(tag) = fields.get("tag") {
+                    assert!(tag != "None" && fields["value"].is_object(), "{tag}");
+                    let data = fields["value"].as_object().unwrap();
+                    assert!(!data.keys().any(|name| name.starts_with('#')), "{tag} is a record");
+                }
                 for (name, value) in fields {
                     let is_form = ["#bigint", "#map", "#set", "#tup"].contains(&name.as_str());
                     let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
