@@ -130,8 +130,9 @@ pub enum Order {
     Release(RequestId),
     /// To forget a request that has ended.
     Forget(RequestId),
-    /// To take every claim on this node for gone: its operator declares that it never comes back, or
-    /// that it left. Nothing else frees a client whose chosen node is dead.
+    /// To take every claim on this node that it waits to confirm or release for gone: the operator
+    /// declares that the node never comes back, or that it left. Nothing else frees a client whose
+    /// chosen node is dead. What is confirmed stays so until its user releases it.
     NodeOver(NodeId),
 }
 

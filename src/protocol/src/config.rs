@@ -134,9 +134,9 @@ pub struct Limits {
     pub claims_open_max: u64,
     /// Scheduler: nodes known. One more is ignored.
     pub nodes_max: usize,
-    /// Scheduler: attempts being worked on. One more is answered [`crate::Answer::Overloaded`].
+    /// Scheduler: attempts being worked on. One more is answered [`crate::Placement::Overloaded`].
     pub attempts_pending_max: usize,
-    /// Scheduler: claims made for one attempt; then it is answered [`crate::Answer::Exhausted`].
+    /// Scheduler: claims made for one attempt; then it is answered [`crate::Placement::Exhausted`].
     pub claims_per_attempt_max: u32,
     /// Client: requests on record. One more ends at once as [`crate::Outcome::Overloaded`].
     pub requests_max: usize,
@@ -167,8 +167,8 @@ impl Default for Limits {
 pub struct Intervals {
     /// Node: from a change to the delta that carries it; changes in between share one delta.
     pub announce: Duration,
-    /// Node: from one announcement to the next when nothing changes. Scheduler: from one resync of a
-    /// node to the next.
+    /// Node: from one announcement to the next when nothing changes. Scheduler: from one resync of
+    /// a node to the next.
     pub beat: Duration,
     /// Node: from a grant to its lapse, if it is not confirmed. Much longer than `resend`.
     pub lapse: Duration,

@@ -19,8 +19,8 @@ pub enum Status {
     Draining,
 }
 
-/// A node as its schedulers see it: what it has and how much of it is allocated. Sums only, so it is
-/// bounded and fits one datagram.
+/// A node as its schedulers see it: what it has and how much of it is allocated. Sums only, so it
+/// is bounded and fits one datagram.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct HostState {
     /// What the node has.
@@ -80,8 +80,8 @@ impl fmt::Display for Reason {
 }
 
 impl HostState {
-    /// Why a node in this state must refuse `demand`, if it must, with `set_aside` taken off what is
-    /// free.
+    /// Why a node in this state must refuse `demand`, if it must, with `set_aside` taken off what
+    /// is free.
     pub fn refuses(&self, demand: &Demand, set_aside: &Resources) -> Option<Reason> {
         if self.status == Status::Draining {
             return Some(Reason::Draining);

@@ -6,7 +6,9 @@ use std::fmt;
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($repr:ty), $prefix:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+        #[derive(
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+        )]
         #[serde(transparent)]
         pub struct $name(pub $repr);
 
@@ -24,14 +26,47 @@ macro_rules! number {
     };
 }
 
-number!(/** The name of a node, for all its lives. A node that lost its disk takes a new one. */ NodeId(u32), "n");
-number!(/** The name of a scheduler, for all its lives. */ SchedulerId(u32), "s");
-number!(/** The name of a client, for all its lives. */ ClientId(u32), "c");
-number!(/** A request, unique among all clients. The client that made it owns it. */ RequestId(u64), "r");
-number!(/** Counts the attempts of one request, from 1. */ AttemptNumber(u32), "");
-number!(/** Counts the claims of one scheduler's life on one node, from 0. */ ClaimNumber(u64), "");
-number!(/** Which life of a node or scheduler: +1 at every start, the first is 1. */ Incarnation(u64), "");
-number!(/** Counts the changes of a node's host state in one life, from 0. Compared only inside a [`Stamp`]. */ Version(u64), "");
+number!(
+    /// The name of a node, for all its lives. A node that lost its disk takes a new one.
+    NodeId(u32),
+    "n"
+);
+number!(
+    /// The name of a scheduler, for all its lives.
+    SchedulerId(u32),
+    "s"
+);
+number!(
+    /// The name of a client, for all its lives.
+    ClientId(u32),
+    "c"
+);
+number!(
+    /// A request, unique among all clients. The client that made it owns it.
+    RequestId(u64),
+    "r"
+);
+number!(
+    /// Counts the attempts of one request, from 1.
+    AttemptNumber(u32),
+    ""
+);
+number!(
+    /// Counts the claims of one scheduler's life on one node, from 0.
+    ClaimNumber(u64),
+    ""
+);
+number!(
+    /// Which life of a node or scheduler: +1 at every start, the first is 1.
+    Incarnation(u64),
+    ""
+);
+number!(
+    /// Counts the changes of a node's host state in one life, from 0. Compared only inside a
+    /// [`Stamp`].
+    Version(u64),
+    ""
+);
 
 impl ClaimNumber {
     /// The number after this one.

@@ -9,16 +9,17 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::time::Duration;
 
-/// A deterministic state machine: the same state and the same input give the same state and outputs.
+/// A deterministic state machine: the same state and the same input give the same state and
+/// outputs.
 ///
-/// 1. Total: every input is legal in every state. One that does not apply changes nothing and leaves
-///    a [`Notice`] saying why. There is no error and no panic.
+/// 1. Total: every input is legal in every state. One that does not apply changes nothing and
+///    leaves a [`Notice`] saying why. There is no error and no panic.
 /// 2. Deterministic: no clock, no randomness, no I/O, no globals, no iteration over unordered maps.
 /// 3. Nothing pending: the outputs are complete when [`Machine::handle`] returns. An
-///    [`Output::Persist`] comes before the [`Output::Send`]s that depend on it. A driver may handle a
-///    batch of inputs before one flush to disk, if no send of the batch leaves before the flush.
-/// 4. Time is named: the machine sets a [`Timer`] and may later be given it: early, late, or when it
-///    no longer matters.
+///    [`Output::Persist`] comes before the [`Output::Send`]s that depend on it. A driver may handle
+///    a batch of inputs before one flush to disk, if no send of the batch leaves before the flush.
+/// 4. Time is named: the machine sets a [`Timer`] and may later be given it: early, late, or when
+///    it no longer matters.
 /// 5. State is protocol state: no counters, no cached derivations, no logs, no instants.
 /// 6. Choice is outside: [`Output::Choose`] asks the driver, which answers with an input.
 pub trait Machine: Clone + Debug + Eq + Hash {
@@ -46,7 +47,8 @@ pub enum Output {
     Send(Datagram),
     /// Send a call over the client's connection to the scheduler. From clients.
     Call(SchedulerId, Call),
-    /// Send an answer over the scheduler's connection to the client; if it is gone, so is the answer.
+    /// Send an answer over the scheduler's connection to the client; if it is gone, so is the
+    /// answer.
     Answer(ClientId, Answer),
     /// Give the machine this timer after about this long. Setting a timer again replaces it.
     SetTimer {

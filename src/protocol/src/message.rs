@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 pub struct Datagram {
     /// Who sends it, in which of its lives.
     pub src: Address,
-    /// Who is to have it and, where the sender knows, which of its lives. Another life ignores it,
-    /// but for what [`Body`] says otherwise.
+    /// Who is to have it and, where the sender knows, in which of its lives. A scheduler ignores
+    /// what is meant for another of its lives. A node does so with nothing: it tells another life's
+    /// claim what is on disk and otherwise refuses it, and reads no life in confirm, release and
+    /// resync.
     pub dst: Address,
     /// What it says.
     pub body: Body,
@@ -24,29 +26,46 @@ pub struct Datagram {
 /// What a datagram says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Body {
-    /// Scheduler to node: may I have this? Resent until a verdict. A node that lives another life
-    /// than `dst` names reports what is on disk, or refuses. A copy gets the same verdict, or none.
+    /// Scheduler to node, when a node was chosen: may I have this? `dst` names the life of the node
+    /// that it is meant for; the crate documentation says in which order a node answers. Answered
+    /// by a verdict, by [`Body::Superseded`], or not at all if nobody can be waiting. If it or its
+    /// answer is lost, it is sent again until there is one. A copy gets the same verdict, or none,
+    /// or a later one: that the allocation is confirmed by now, or gone.
     Claim(Claim),
-    /// Node to whoever sent a claim, confirm or release. If it is lost, the sender asks again. A copy
-    /// has no effect.
+    /// Node to whoever sent a claim, confirm or release, as soon as that arrives and what it
+    /// decides is on disk. Not answered. If it is lost, the sender asks again. A copy has no
+    /// effect.
     Verdict(Verdict),
-    /// Client to node: this one runs. Resent until a verdict. Acts on the allocation if it exists, in
-    /// whatever life of the node; a copy is harmless.
+    /// Client to node, once the choice is on disk: this one runs. Acts on the allocation if it
+    /// exists, in whatever life of the node. Answered by the verdict confirmed or gone; if either
+    /// is lost, it is sent again. A copy gets the same verdict, or gone once it is released.
     Confirm(ClaimId),
-    /// Client to node: I do not want it. As confirm.
+    /// Client to node, when its user gives the request up, or for what was placed beside a choice:
+    /// I do not want it. Acts on the allocation if it exists, in whatever life of the node.
+    /// Answered by the verdict gone; if either is lost, it is sent again. A copy gets the same
+    /// verdict.
     Release(ClaimId),
-    /// Node to subscriber: what changed. A lost one shows as a gap, at the latest at the next beat. A
-    /// copy is stale.
+    /// Node to each subscriber, soon after a change; and as a beat when there was none for a while.
+    /// Also to one scheduler, as the answer to its resync. Not answered, unless it shows a gap:
+    /// then by a resync. A lost one shows as a gap, at the latest at the next beat. A copy is
+    /// stale.
     Delta(Delta),
-    /// Node to one scheduler: everything. If it is lost, the scheduler asks again. A copy is stale.
+    /// Node to one scheduler, as the answer to its resync, and to each subscriber when the log of
+    /// changes does not reach back to the last announcement. Not answered. If it is lost, the
+    /// scheduler asks again. A copy is stale.
     Snapshot(Snapshot),
-    /// Scheduler to node: subscription, heartbeat and "what do I miss" in one. A lost one is made up
-    /// by the next beat; a copy is harmless.
+    /// Scheduler to node: subscription, heartbeat and "what do I miss" in one. Sent when the node
+    /// is met, at every beat, and when something shows that something is missing. Answered by a
+    /// delta, a beat, a snapshot or [`Body::Superseded`]; by nothing if the node has no room for
+    /// another subscriber. If it or its answer is lost, the next one makes up for it; a copy is
+    /// harmless.
     Resync(Resync),
-    /// Node to subscriber: I have drained, and go. If it is lost, silence says it later.
+    /// Node to each subscriber, when it is ordered to go and has drained: I go. Not answered. If it
+    /// is lost, silence says it later. A copy says it again, or is stale.
     Leave(Leave),
-    /// Node to a scheduler's older life: a later one is known to it. The older life stops. If it is
-    /// lost, the next claim or resync gets another.
+    /// Node to an older life of a scheduler that sent a claim or resync: a later one is known. The
+    /// older life stops, and answers nothing. If it is lost, the next claim or resync gets another.
+    /// A copy finds it stopped.
     Superseded {
         /// The later life.
         by: Incarnation,
@@ -88,7 +107,8 @@ pub enum Decision {
         /// From this stamp on the host state contains it.
         at: Stamp,
     },
-    /// There is no such allocation and, since no claim is granted twice, never will be again. Final.
+    /// There is no such allocation and, since no claim is granted twice, never will be again.
+    /// Final.
     Gone,
     /// It was refused, and this claim will never be granted.
     Refused(Refusal),
@@ -103,8 +123,8 @@ pub struct Refusal {
     pub reason: Reason,
 }
 
-/// What changed in (`from`, `to`] of the sender's life. With from = to it is a beat: nothing changed,
-/// and this is the stamp.
+/// What changed in (`from`, `to`] of the sender's life. With from = to it is a beat: nothing
+/// changed, and this is the stamp.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Delta {
     /// The version that it follows.
@@ -138,8 +158,9 @@ pub struct Leave {
     pub at: Version,
 }
 
-/// Client to scheduler, over a connection: find a place. It arrives once or, if the connection
-/// breaks, not at all, and then the client makes a new attempt.
+/// Client to scheduler, over a connection, once a scheduler was chosen for an attempt: find a
+/// place. Answered by an [`Answer`]. It arrives once, for there are no copies; or, if the
+/// connection breaks, perhaps not at all, and then the client makes a new attempt.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Call {
     /// Which attempt of which request.
@@ -148,7 +169,9 @@ pub struct Call {
     pub demand: Demand,
 }
 
-/// Scheduler to client, over the same connection: what came of an attempt.
+/// Scheduler to client, over the same connection, as soon as it is known: what came of an attempt.
+/// Not answered: the client turns to the node. If the connection breaks it is lost, and what was
+/// placed lapses; there are no copies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Answer {
     /// The attempt.

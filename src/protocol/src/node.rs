@@ -277,8 +277,8 @@ impl Node {
         }
     }
 
-    /// What kind of arrival this is. The order matters: what is on disk comes before everything, and
-    /// what was decided before what would be decided now.
+    /// What kind of arrival this is. The order matters: what is on disk comes before everything,
+    /// and what was decided before what would be decided now.
     fn classify(&self, claim: &Claim, meant_for: Option<Incarnation>) -> Arrival {
         let id = claim.claim;
         let rules = self.config.rules;

@@ -103,7 +103,7 @@ notices! {
         ResyncUpToDate,
         /// The log reaches back: a delta.
         ResyncByDelta,
-        /// It does not, or the life is another: a snapshot.
+        /// It does not, the life is another, or nothing is cached: a snapshot.
         ResyncBySnapshot,
         /// Only with `quiet_streams_carry_their_stamp` off: a known subscriber is not answered.
         ResyncUnanswered,
@@ -154,7 +154,7 @@ notices! {
         ChoiceUnasked,
         /// The node is not eligible.
         ChoiceIneligible,
-        /// No node is: as many claims as an attempt may make have been made.
+        /// A node is, but the attempt has made as many claims as it may.
         AttemptExhausted,
         /// No node is, but a reservation or an unread refusal may be in the way: wait.
         AttemptWaits,

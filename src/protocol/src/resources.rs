@@ -117,8 +117,8 @@ impl fmt::Debug for ResourceClass {
 /// An amount per resource class, in the unit of the class. A class that is absent counts as 0.
 ///
 /// # Invariants
-/// [`Resources::set`] and [`Resources::add`] keep no 0, so that sums of the same allocations are equal
-/// however they came about (`views_are_real_states`).
+/// [`Resources::set`] and [`Resources::add`] keep no 0, so that sums of the same allocations are
+/// equal however they came about (`views_are_real_states`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Resources(Map<ResourceClass, u64>);
@@ -190,8 +190,8 @@ pub struct Demand {
 /// What a node has of one resource class. Amounts are in the unit of the class.
 ///
 /// # Invariants
-/// A demand fits if it is between `min_unit` and `max_unit`, a multiple of `step_unit`, and with all
-/// that is allocated no more than [`ClassInventory::capacity`] (property `no_overcommit`).
+/// A demand fits if it is between `min_unit` and `max_unit`, a multiple of `step_unit`, and with
+/// all that is allocated no more than [`ClassInventory::capacity`] (property `no_overcommit`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassInventory {

@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 /// # Invariants
 /// - A cached stamp never decreases (`views_never_go_back`), and what is cached at a stamp is what
 ///   the node was (`views_are_real_states`).
-/// - Each own claim is set aside exactly once, from sending until it is refused, gone, or covered by
-///   the cached stamp (`own_claims_count_once`).
+/// - Each own claim is set aside exactly once, from sending until it is refused, gone, or covered
+///   by the cached stamp (`own_claims_count_once`).
 /// - Each map respects its limit (`bounded`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Scheduler {
@@ -418,7 +418,8 @@ impl Scheduler {
         }
         notice(Notice::NodeDeparted, outbox);
         peer.presence = Presence::Departed(at);
-        // It left without allocations, and its next life will grant nothing that was meant for this.
+        // It left without allocations, and its next life will grant nothing that was meant for
+        // this.
         let of_this_life = |reservation: &Reservation| reservation.node_life <= life;
         let claims = std::mem::take(&mut peer.claims);
         for (number, reservation) in claims.iter() {
@@ -471,8 +472,8 @@ impl Scheduler {
         outbox.push(Output::Choose(Choice::Node(id)));
     }
 
-    /// The attempts of a client that is gone are closed. Their claims stay open until a verdict, for
-    /// they may have been granted.
+    /// The attempts of a client that is gone are closed. Their claims stay open until a verdict,
+    /// for they may have been granted.
     fn on_disconnected(&mut self, client: ClientId, outbox: &mut Vec<Output>) {
         notice(Notice::AttemptsClosed, outbox);
         let of_client: Vec<AttemptId> = self
