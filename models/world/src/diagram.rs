@@ -7,6 +7,7 @@
 use crate::changes::{Change, brief, way};
 use crate::cluster::Action;
 use crate::explain::{text_width, why, wrap};
+use crate::lanes::{Lanes, Line, WIDTH, WORDS_MIN};
 use crate::messages::{Fate, Message, name};
 use crate::protocol::Protocol;
 use crate::replay::{Outcome, Replay, replay};
@@ -27,12 +28,6 @@ pub struct Style {
     pub file: Option<String>,
 }
 
-/// How wide the text is, for up to five actors.
-const WIDTH: usize = 100;
-/// Where the first lane stands.
-const FIRST_LANE: usize = 10;
-/// How much of the width belongs to what is said beside the lanes.
-const WORDS_MIN: usize = 46;
 /// How many changes are told of one step.
 const CHANGES_MAX: usize = 3;
 
@@ -41,13 +36,17 @@ const GLUE: char = '\u{a0}';
 
 /// Draws a run: the diagram, why, and the commands to view it, replay it and find it again.
 pub fn render<P: Protocol>(trace: &Trace<P>, options: &Style) -> String {
-    let replay = replay(trace);
-    let drawing = Drawing { lanes: Lanes::of(&replay), trace, replay: &replay };
+    draw(trace, &replay(trace), options)
+}
+
+/// The same, of a run that was replayed already.
+pub fn draw<P: Protocol>(trace: &Trace<P>, replay: &Replay<P>, options: &Style) -> String {
+    let drawing = Drawing { lanes: Lanes::of(replay), trace, replay };
     let mut lines = drawing.header(options);
     lines.push(String::new());
     lines.extend(drawing.rows());
     lines.push(String::new());
-    lines.extend(why(trace, &replay).lines().map(str::to_owned));
+    lines.extend(why(trace, replay).lines().map(str::to_owned));
     lines.push(String::new());
     let file = options.file.as_deref().unwrap_or("TRACE");
     lines.push(format!("view    trace view {file}"));
@@ -90,104 +89,6 @@ fn ascii(line: &str) -> String {
         }
     }
     text
-}
-
-/// Where the actors stand.
-struct Lanes {
-    actors: Vec<Actor>,
-    pitch: usize,
-}
-
-/// The signs of a line, by what became of the message.
-struct Line {
-    stroke: char,
-    /// At the end: rightwards, leftwards.
-    head: (char, char),
-    arrives: bool,
-}
-
-impl Line {
-    const DELIVERED: Line = Line { stroke: '─', head: ('▶', '◀'), arrives: true };
-    const OVERTAKING: Line = Line { stroke: '≈', head: ('▶', '◀'), arrives: true };
-    const COPY: Line = Line { stroke: '═', head: ('▶', '◀'), arrives: true };
-    const LOST: Line = Line { stroke: '─', head: ('✗', '✗'), arrives: false };
-    const IN_FLIGHT: Line = Line { stroke: '╌', head: ('▷', '◁'), arrives: false };
-}
-
-impl Lanes {
-    /// The actors of a run, in the order in which their messages go the shortest ways.
-    fn of<P: Protocol>(replay: &Replay<P>) -> Self {
-        /// More orders than those of this many are not tried.
-        const ORDERED_MAX: usize = 6;
-        let mut best = replay.actors();
-        let distance = |order: &[Actor]| -> usize {
-            let place = |actor| order.iter().position(|other| *other == actor).unwrap_or(0);
-            replay.messages.iter().map(|m| place(m.src).abs_diff(place(m.dst))).sum()
-        };
-        if best.len() <= ORDERED_MAX {
-            let mut orders = Vec::new();
-            permute(&mut Vec::new(), &best, &mut orders);
-            best = orders.into_iter().min_by_key(|order| distance(order)).unwrap_or(best);
-        }
-        let room = (WIDTH - WORDS_MIN - FIRST_LANE) / best.len().max(1);
-        Lanes { pitch: room.clamp(8, 15), actors: best }
-    }
-
-    fn place(&self, actor: Actor) -> usize {
-        let lane = self.actors.iter().position(|other| *other == actor).unwrap_or(0);
-        FIRST_LANE + lane * self.pitch
-    }
-
-    /// Where the words begin.
-    fn words(&self) -> usize {
-        FIRST_LANE + self.actors.len().saturating_sub(1) * self.pitch + 5
-    }
-
-    /// The lanes of those who live.
-    fn row(&self, lives: impl Fn(Actor) -> bool) -> Vec<char> {
-        let mut row = vec![' '; self.words()];
-        for actor in self.actors.iter().filter(|actor| lives(**actor)) {
-            row[self.place(*actor)] = '│';
-        }
-        row
-    }
-
-    fn arrow(&self, row: &mut [char], message: &Message, line: &Line) {
-        let (src, dst) = (self.place(message.src), self.place(message.dst));
-        let is_lane = |at: usize| (at - FIRST_LANE).is_multiple_of(self.pitch);
-        if src == dst {
-            row[dst] = '●';
-            return;
-        }
-        let rightwards = src < dst;
-        let (low, high) = (src.min(dst), src.max(dst));
-        for (at, sign) in row.iter_mut().enumerate().take(high).skip(low + 1) {
-            *sign = if is_lane(at) && *sign == '│' { '┼' } else { line.stroke };
-        }
-        row[src] = if rightwards { '├' } else { '┤' };
-        row[if rightwards { dst - 1 } else { dst + 1 }] =
-            if rightwards { line.head.0 } else { line.head.1 };
-        if line.arrives {
-            row[dst] = '●';
-        }
-        let label: Vec<char> = message.name().chars().collect();
-        let space = (self.pitch - 1).saturating_sub(label.len()) / 2;
-        let start = if rightwards { src + 1 + space } else { src - self.pitch + 1 + space };
-        row[start..start + label.len()].copy_from_slice(&label);
-    }
-}
-
-fn permute(chosen: &mut Vec<Actor>, rest: &[Actor], orders: &mut Vec<Vec<Actor>>) {
-    if rest.is_empty() {
-        orders.push(chosen.clone());
-    }
-    for (index, actor) in rest.iter().enumerate() {
-        let mut others = rest.to_vec();
-        others.remove(index);
-        chosen.push(*actor);
-        permute(chosen, &others, orders);
-        chosen.pop();
-    }
 }
 
 /// A run being drawn.
@@ -272,7 +173,8 @@ impl<P: Protocol> Drawing<'_, P> {
     /// The first step after which the run repeats itself.
     fn loops(&self) -> Option<usize> {
         let start = self.trace.back_to.filter(|start| *start < self.trace.steps.len());
-        start.filter(|_| self.trace.kind == Kind::Liveness)
+        let violated = matches!(self.replay.outcome, Outcome::Violated { .. });
+        start.filter(|_| self.trace.kind == Kind::Liveness && violated)
     }
 
     fn lives(&self, state: usize, actor: Actor) -> bool {
@@ -358,15 +260,25 @@ impl<P: Protocol> Drawing<'_, P> {
         let replaced = |change: &Change| change.before.is_some() && change.after.is_some();
         let mut order: Vec<&Change> = changes.iter().collect();
         order.sort_by_key(|change| (!named(change), !replaced(change)));
-        let room = WIDTH - self.lanes.words() - 2;
+        let room = self.room() - 2;
         let mut words: Vec<String> =
             order.iter().take(CHANGES_MAX).map(|change| tell(change, room)).collect();
         if changes.len() > CHANGES_MAX {
             let more = format!(", and {} more", changes.len() - CHANGES_MAX);
+            let way_width = text_width(&way(&order[CHANGES_MAX - 1].path)) + 4;
             let last = words.last_mut().expect("CHANGES_MAX is not 0");
-            *last = shorten(last, room.saturating_sub(more.len())) + &more;
+            if way_width + more.len() <= room {
+                *last = shorten(last, room - more.len()) + &more;
+            } else {
+                words.push(format!("  {}", &more[2..]));
+            }
         }
         words
+    }
+
+    /// How wide the words beside the lanes may be; with many actors the text is wider than it should.
+    fn room(&self) -> usize {
+        WIDTH.saturating_sub(self.lanes.words()).max(WORDS_MIN / 2)
     }
 
     /// The mark of a violation, the rail of the loop, and the number of the step.
@@ -396,10 +308,10 @@ impl<P: Protocol> Drawing<'_, P> {
         state: usize,
         margin: &str,
     ) -> Vec<String> {
-        let room = WIDTH.saturating_sub(self.lanes.words()).max(24);
+        let room = self.room();
         let mut said = Vec::new();
         for text in words {
-            let is_change = ["~ ", "+ ", "- "].iter().any(|mark| text.starts_with(mark));
+            let is_change = ["~ ", "+ ", "- ", "  "].iter().any(|mark| text.starts_with(mark));
             let indent = if is_change { "  " } else { "" };
             let lines = wrap(text, room - 2).into_iter().enumerate();
             said.extend(lines.map(|(n, line)| {

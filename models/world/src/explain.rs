@@ -192,7 +192,7 @@ fn for_ever<P: Protocol>(trace: &Trace<P>, replay: &Replay<P>) -> String {
 
 /// Every state that fair steps lead to from `state`, if they are not too many to tell.
 fn closure<P: Protocol>(world: &World<P>, state: &Cluster<P>) -> Option<HashSet<Cluster<P>>> {
-    const STATES_MAX: usize = 10_000;
+    const STATES_MAX: usize = 4_000;
     let mut seen = HashSet::from([state.clone()]);
     let mut queue = vec![state.clone()];
     while let Some(state) = queue.pop() {

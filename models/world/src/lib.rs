@@ -12,6 +12,7 @@ pub mod counterfoil;
 pub mod diagram;
 pub mod explain;
 pub mod itf;
+mod lanes;
 pub mod messages;
 pub mod network;
 pub mod protocol;
@@ -22,7 +23,7 @@ pub mod trace;
 
 pub use cluster::{Action, Cluster, Mail, World};
 pub use counterfoil::Counterfoil;
-pub use diagram::{Style, render};
+pub use diagram::{Style, draw, render};
 pub use protocol::{Coverage, Protocol};
 pub use replay::{Divergence, Outcome, Replay, replay};
 pub use scenario::{Expect, Fault, Scenario, ScenarioError};

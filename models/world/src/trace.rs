@@ -7,8 +7,8 @@ use crate::cluster::{Action, Cluster};
 use crate::itf;
 use crate::protocol::Protocol;
 use crate::replay::{Outcome, Replay, replay};
-use crate::scenario::Scenario;
-use counterfoil_protocol::{Address, Rule};
+use crate::scenario::{Outside, Scenario};
+use counterfoil_protocol::{Actor, Address, Rule};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -308,6 +308,10 @@ impl<P: Protocol> Trace<P> {
         }
         let section: Section<P> = serde_json::from_value(section)
             .map_err(|source| TraceError::Section { path: to(), source })?;
+        if let Some(reason) = lacks_a_node(&section.scenario) {
+            let source = serde::de::Error::custom(reason);
+            return Err(TraceError::Section { path: to(), source });
+        }
         let property = section.result.property;
         let Some(kind) = kind_of::<P>(&property) else {
             return Err(TraceError::NoSuchProperty { path: to(), property });
@@ -327,6 +331,23 @@ impl<P: Protocol> Trace<P> {
             stored,
         })
     }
+}
+
+/// What is wrong if a node of the scenario has no inventory: reading a scenario rules that out, and a
+/// trace may have been edited.
+fn lacks_a_node(scenario: &Scenario) -> Option<String> {
+    let joining = scenario.orders.iter().filter_map(|order| match order {
+        Outside::Join(Actor::Node(node)) => Some(node.0),
+        Outside::Join(Actor::Scheduler(_) | Actor::Client(_))
+        | Outside::Place(_)
+        | Outside::Release(_)
+        | Outside::Drain(_)
+        | Outside::Undrain(_)
+        | Outside::Inventory(..)
+        | Outside::Leave(_) => None,
+    });
+    let last = joining.chain([scenario.nodes_at_start]).max().unwrap_or_default();
+    (last as usize > scenario.nodes.len()).then(|| format!("n{last} has no inventory"))
 }
 
 /// A state with its variables as values, as it stands at `index` of a trace.

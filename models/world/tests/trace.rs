@@ -204,6 +204,13 @@ fn every_drawing_fits_the_width() {
 }
 
 #[test]
+fn more_actors_than_fit_are_drawn_too() {
+    let run = Run::new("many", &FAULTS.replace("nodes = 2", "nodes = 20")).take(&["request r1"]);
+    let text = render(&run.trace("convergence"), &Style::default());
+    assert!(text.contains(" n20") && text.contains("request r1"), "{text}");
+}
+
+#[test]
 fn colour_says_nothing_that_the_signs_do_not() {
     let plain = render(&last_slot(), &Style::default());
     let colour = render(&last_slot(), &Style { colour: true, ..Style::default() });
@@ -352,6 +359,8 @@ fn a_file_that_is_no_whole_trace_is_refused_with_the_reason() {
     assert!(matches!(newer, TraceError::Newer { version: 2, .. }), "{newer}");
     let section = refused(&whole.replacen("\"steps\": [", "\"steps\": [1,", 1));
     assert!(matches!(section, TraceError::Section { .. }), "{section}");
+    let node = refused(&whole.replace("\"nodes_at_start\":1", "\"nodes_at_start\":2"));
+    assert!(node.to_string().ends_with("n2 has no inventory"), "{node}");
     let property = refused(&whole.replace("\"property\":\"no_overcommit\"", "\"property\":\"x\""));
     assert!(matches!(property, TraceError::NoSuchProperty { .. }), "{property}");
     let missing = Trace::<Counterfoil>::load(Path::new("no/such/file")).unwrap_err();
