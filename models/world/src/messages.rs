@@ -87,16 +87,18 @@ impl fmt::Display for Message {
             0 => write!(f, "in flight at the start")?,
             step => write!(f, "sent at step {step}")?,
         }
-        for copy in &self.copies {
-            write!(f, ", a copy arrived at step {copy}")?;
-        }
-        match self.fate {
-            Fate::InFlight => write!(f, ", still in flight")?,
-            Fate::Delivered(step) => write!(f, ", arrived at step {step}")?,
-            Fate::Lost(step) => write!(f, ", lost at step {step}")?,
-            Fate::Dropped(step) => write!(f, ", nobody left to have it at step {step}")?,
-            Fate::Spent(step) => write!(f, ", without effect from step {step} on")?,
-        }
+        let copies = |at: usize| format!(", a copy arrived at step {at}");
+        let mut events: Vec<(usize, String)> =
+            self.copies.iter().map(|step| (*step, copies(*step))).collect();
+        events.push(match self.fate {
+            Fate::InFlight => (usize::MAX, ", still in flight".to_owned()),
+            Fate::Delivered(step) => (step, format!(", arrived at step {step}")),
+            Fate::Lost(step) => (step, format!(", lost at step {step}")),
+            Fate::Dropped(step) => (step, format!(", nobody left to have it at step {step}")),
+            Fate::Spent(step) => (step, format!(", without effect from step {step} on")),
+        });
+        events.sort_by_key(|(step, _)| *step);
+        events.iter().try_for_each(|(_, event)| f.write_str(event))?;
         if let Some(by) = self.overtaken_by {
             write!(f, ", overtaken by {}", name(by))?;
         }
