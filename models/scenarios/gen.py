@@ -1,7 +1,13 @@
-def w(name, text): open(name+'.toml','w').write(text.strip()+'\n')
-R='''[[request]]
-count = %d
-resources = { VCPU = 1 }'''
+CALM='client_retries_elsewhere connection_breaks confirm_after_scheduler_died false_suspicion fences_run_out node_leaves node_joins release_and_reuse scheduler_joins scheduler_restart_mid_claim hold_lapses'.split()
+def w(name, text):
+    if name in CALM: text = text.replace('inventory =','timers = "calm"\ninventory =',1)
+    if 'extends' not in text and 'clients = false' not in text and 'limits' not in text:
+        text = text.replace('[[request]]','limits = { attempts_max = 2 }\n[[request]]',1)
+    open(name+'.toml','w').write(text.strip()+'\n')
+class RR:
+    def __mod__(self, n):
+        return '[[request]]\n' + ('' if n==1 else f'count = {n}\n') + 'resources = { VCPU = 1 }'
+R=RR()
 w('last_slot_race','''
 question = "Two schedulers see one free slot on one node: is it ever given out twice?"
 expect = "holds"
@@ -188,7 +194,7 @@ question = "A node drains and leaves, and the word of it may be lost: does any r
 expect = "holds"
 nodes = 2
 inventory = { VCPU = 1 }
-limits = { attempts_max = 2 }
+limits = { attempts_max = 2, claims_per_attempt_max = 2 }
 '''+R%1+'''
 [[order]]
 drain = "n1"
@@ -316,3 +322,14 @@ extends = "{base}"
 question = "What goes wrong without the rule {rule}?"
 violates = "{prop}"
 without = ["{rule}"]''')
+
+w('claim_on_a_node_that_left','''
+extends = "node_leaves"
+question = "What goes wrong if a scheduler claims on a node that has left?"
+violates = "every_request_ends"
+without = ["unavailable_nodes_are_not_chosen"]''')
+w('answer_to_another_request',"""
+extends = "scheduler_restart_mid_claim"
+question = "What does a scheduler answer if it takes a verdict for an earlier life's claim for one on its own?"
+violates = "answers_are_true"
+without = ["incarnations_on_both_ends"]""")

@@ -1,19 +1,21 @@
 //! stateright, the checker of record for safety and healing, over the same world.
 
 use crate::explore::{fingerprint, hasher};
+use crate::progress::Limit;
 use ahash::RandomState;
 use counterfoil_world::{Action, Cluster, Protocol, World};
 use stateright::{Checker, HasDiscoveries, Model, Property};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
 
 /// A world as a stateright model. All of it is in [`World`]; this only translates.
 pub struct WorldModel<P: Protocol> {
     world: World<P>,
     heals: bool,
+    limit: Limit,
     hasher: RandomState,
-    /// By fingerprint: the liveness goals that are true where draining ends, bit by bit.
-    drained: Mutex<HashMap<u64, u8>>,
+    /// By fingerprint: whether it heals.
+    healed: Mutex<HashMap<u64, bool>>,
 }
 
 /// What stateright saw.
@@ -23,59 +25,72 @@ pub struct Seen {
     pub states: u64,
     /// Different states.
     pub distinct: u64,
-    /// The names of the properties that are violated.
+    /// The names of the safety properties that are violated.
     pub violated: BTreeSet<&'static str>,
+    /// Whether every state heals, if that was asked.
+    pub heals: Option<bool>,
 }
+
+/// The name of the property that every state heals.
+const HEALS: &str = "heals";
 
 impl<P: Protocol> WorldModel<P> {
     /// Of `world`; with `heals`, judges in every state whether it heals.
-    pub fn new(world: World<P>, heals: bool) -> Self {
-        WorldModel { world, heals, hasher: hasher(1), drained: Mutex::default() }
+    pub fn new(world: World<P>, heals: bool, limit: Limit) -> Self {
+        WorldModel { world, heals, limit, hasher: hasher(1), healed: Mutex::default() }
     }
 
-    /// Which liveness goals are true once everything fair has happened, under one fixed policy.
+    /// Whether fair steps can lead from here to where every goal is true and nothing is under way.
     ///
-    /// The policy takes the first fair action that changes something: datagrams and letters first,
-    /// timers last. Where a state was drained before, its answer is reused.
-    fn drain(&self, from: &Cluster<P>) -> u8 {
-        let mut way = Vec::new();
-        let mut cluster = from.clone();
-        let goals = loop {
-            let print = fingerprint(&self.hasher, &cluster);
-            let known = self.drained.lock().expect("no panic while locked").get(&print).copied();
-            if let Some(goals) = known {
-                break goals;
+    /// Takes the first fair action that leads to a new state, datagrams and letters first, timers last,
+    /// and turns back where all are known. Where it was before, its answer is reused.
+    fn heals(&self, from: &Cluster<P>) -> bool {
+        let mut tried = HashSet::from([fingerprint(&self.hasher, from)]);
+        let mut way = vec![(from.clone(), self.fair_steps(from))];
+        let healed = loop {
+            let Some((cluster, steps)) = way.last_mut() else { break false };
+            let print = fingerprint(&self.hasher, cluster);
+            let known = self.healed.lock().expect("no panic while locked").get(&print).copied();
+            if known == Some(true) || (known.is_none() && self.is_quiet(cluster)) {
+                break true;
             }
-            // A loop of the policy is no end: whatever is false on it stays false.
-            if way.contains(&print) {
-                break self.goals(&cluster);
-            }
-            way.push(print);
-            let fair = self.world.enabled(&cluster).into_iter();
-            let fair = fair.filter(|action| self.world.is_fair(&cluster, action));
-            let next = fair.map(|action| self.world.apply(&cluster, &action));
-            match next.into_iter().find(|next| *next != cluster) {
-                Some(next) => cluster = next,
-                None => break self.goals(&cluster),
+            let next = (known != Some(false)).then(|| steps.pop()).flatten();
+            match next.map(|action| self.world.apply(cluster, &action)) {
+                Some(next) if tried.insert(fingerprint(&self.hasher, &next)) => {
+                    let steps = self.fair_steps(&next);
+                    way.push((next, steps));
+                }
+                Some(_) => {}
+                None => {
+                    way.pop();
+                }
             }
         };
-        let mut drained = self.drained.lock().expect("no panic while locked");
-        drained.extend(way.into_iter().map(|print| (print, goals)));
-        goals
+        let mut known = self.healed.lock().expect("no panic while locked");
+        if healed {
+            known.extend(way.iter().map(|(c, _)| (fingerprint(&self.hasher, c), true)));
+        } else {
+            known.extend(tried.into_iter().map(|print| (print, false)));
+        }
+        healed
     }
 
-    fn goals(&self, cluster: &Cluster<P>) -> u8 {
-        let met = (0..P::liveness().len()).filter(|index| P::goal(&self.world, cluster, *index).is_none());
-        met.fold(0, |goals, index| goals | 1 << index)
+    /// The fair actions, the first to be taken last.
+    fn fair_steps(&self, cluster: &Cluster<P>) -> Vec<Action<P>> {
+        let enabled = self.world.enabled(cluster).into_iter().rev();
+        enabled.filter(|action| self.world.is_fair(cluster, action)).collect()
+    }
+
+    fn is_quiet(&self, cluster: &Cluster<P>) -> bool {
+        cluster.network.in_flight().next().is_none()
+            && cluster.mail.is_empty()
+            && cluster.choices.is_empty()
+            && (0..P::liveness().len()).all(|goal| P::goal(&self.world, cluster, goal).is_none())
     }
 }
 
 fn is_safe<P: Protocol, const INDEX: usize>(_: &WorldModel<P>, cluster: &Cluster<P>) -> bool {
     !cluster.violated.contains_key(&INDEX)
-}
-
-fn heals<P: Protocol, const INDEX: usize>(model: &WorldModel<P>, cluster: &Cluster<P>) -> bool {
-    model.drain(cluster) & (1 << INDEX) != 0
 }
 
 type Condition<P> = fn(&WorldModel<P>, &Cluster<P>) -> bool;
@@ -89,7 +104,10 @@ impl<P: Protocol> Model for WorldModel<P> {
     }
 
     fn actions(&self, cluster: &Cluster<P>, actions: &mut Vec<Action<P>>) {
-        actions.extend(self.world.enabled(cluster));
+        // stateright cannot be stopped; but a search in which nothing is enabled soon ends.
+        if self.limit.stop().is_none() {
+            actions.extend(self.world.enabled(cluster));
+        }
     }
 
     fn next_state(&self, cluster: &Cluster<P>, action: Action<P>) -> Option<Cluster<P>> {
@@ -111,13 +129,16 @@ impl<P: Protocol> Model for WorldModel<P> {
             is_safe::<P, 10>,
             is_safe::<P, 11>,
         ];
-        let live: [Condition<P>; 3] = [heals::<P, 0>, heals::<P, 1>, heals::<P, 2>];
-        assert!(P::safety().len() <= safe.len() && P::liveness().len() <= live.len());
-        let safe = P::safety().iter().zip(safe);
-        let live = P::liveness().iter().zip(live).filter(|_| self.heals);
-        safe.chain(live)
+        assert!(P::safety().len() <= safe.len(), "a condition for every safety property");
+        let mut properties: Vec<Property<Self>> = P::safety()
+            .iter()
+            .zip(safe)
             .map(|(property, condition)| Property::always(property.name, condition))
-            .collect()
+            .collect();
+        if self.heals {
+            properties.push(Property::always(HEALS, |model, cluster| model.heals(cluster)));
+        }
+        properties
     }
 
     fn format_action(&self, action: &Action<P>) -> String {
@@ -126,18 +147,26 @@ impl<P: Protocol> Model for WorldModel<P> {
 }
 
 /// Explores every state with stateright, or those within `depth_max` actions.
-pub fn check<P: Protocol>(world: &World<P>, heals: bool, depth_max: Option<usize>) -> Seen {
+pub fn check<P: Protocol>(
+    world: &World<P>,
+    heals: bool,
+    depth_max: Option<usize>,
+    limit: Limit,
+) -> Seen {
     // A property that never fails keeps the search from ending at the last discovery.
     let never = HasDiscoveries::AllOf(["no such property"].into_iter().collect());
-    let mut builder = WorldModel::new(world.clone(), heals).checker().finish_when(never);
+    let mut builder = WorldModel::new(world.clone(), heals, limit).checker().finish_when(never);
     if let Some(depth) = depth_max {
-        // stateright counts states on the way, not actions.
-        builder = builder.target_max_depth(depth + 1);
+        // stateright counts states on the way, not actions, and does not judge the last.
+        builder = builder.target_max_depth(depth + 2);
     }
     let checker = builder.spawn_bfs().join();
+    let mut violated: BTreeSet<&'static str> = checker.discoveries().into_keys().collect();
+    let unhealed = violated.remove(HEALS);
     Seen {
         states: checker.state_count() as u64,
         distinct: checker.unique_state_count() as u64,
-        violated: checker.discoveries().into_keys().collect(),
+        violated,
+        heals: heals.then_some(!unhealed),
     }
 }

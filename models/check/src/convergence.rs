@@ -1,10 +1,12 @@
 //! Liveness, judged on the graph of fair steps.
 //!
-//! Let C be the states in which every liveness goal is true. Over all states that are reachable with
-//! faults:
+//! Let C be the largest set of states in which every liveness goal is true and that no fair step
+//! leaves. A state in which the goals happen to be true while something that will change that is
+//! still under way is not in C. Over all states that are reachable with faults:
 //!
 //! - b1, *heals*: from every state a state of C can be reached by fair steps;
-//! - b2, *stable*: no fair step leaves C;
+//! - b2, *stable*: no fair step leaves C. It is so by the choice of C; what is said is how many states
+//!   it leaves out;
 //! - b3: every bottom component of the graph lies in C. Then, in a finite graph, every run that is
 //!   fair from some point on ends in C and stays (strong fairness), and so does, with probability 1,
 //!   every run under a scheduler that gives each enabled step a chance;
@@ -23,8 +25,8 @@ pub struct Judgement {
     pub unhealed: u64,
     /// b1: the most fair steps that the shortest way to C takes from any state.
     pub heal_steps_max: u32,
-    /// b2: fair steps that leave C.
-    pub leaving: u64,
+    /// b2: states in which every goal is true but that a fair run may leave: not in C.
+    pub transient: u64,
     /// b3: by liveness property: a state of a bottom component in which it is false, the one with the
     /// lowest index.
     pub violated: Vec<Option<u32>>,
@@ -37,19 +39,14 @@ pub struct Judgement {
 /// Judges a whole graph. `goals` says by state, bit i, whether property i is true in it.
 pub fn judge(fair: &Graph, goals: &[u8], properties: usize) -> Judgement {
     let all = ((1u16 << properties) - 1) as u8;
-    let converged = |state: u32| goals[state as usize] & all == all;
+    let (stable, transient) = stable(fair, |state| goals[state as usize] & all == all);
+    let converged = |state: u32| stable[state as usize];
     let (unhealed, heal_steps_max) = heal(fair, &converged);
-    let states = || 0..fair.len() as u32;
-    let leaving = states()
-        .filter(|state| converged(*state))
-        .flat_map(|state| fair.steps(state))
-        .filter(|(to, _)| !converged(*to))
-        .count() as u64;
     let components = components(fair);
     let mut judgement = Judgement {
         unhealed,
         heal_steps_max,
-        leaving,
+        transient,
         violated: vec![None; properties],
         ..Judgement::default()
     };
@@ -60,7 +57,8 @@ pub fn judge(fair: &Graph, goals: &[u8], properties: usize) -> Judgement {
         if is_bottom {
             judgement.bottoms += 1;
             for (property, found) in judgement.violated.iter_mut().enumerate() {
-                let false_in = component.iter().filter(|s| goals[**s as usize] & (1 << property) == 0);
+                let false_in =
+                    component.iter().filter(|s| goals[**s as usize] & (1 << property) == 0);
                 let lowest = false_in.min().copied();
                 *found = match (*found, lowest) {
                     (Some(known), Some(new)) => Some(known.min(new)),
@@ -102,26 +100,64 @@ pub fn cycle(fair: &Graph, state: u32) -> Vec<u32> {
     Vec::new()
 }
 
+/// The fair steps backwards.
+struct Backwards {
+    starts: Vec<u32>,
+    from: Vec<u32>,
+}
+
+impl Backwards {
+    fn of(fair: &Graph) -> Self {
+        let count = fair.len();
+        let mut starts: Vec<u32> = vec![0; count + 1];
+        for state in 0..count as u32 {
+            for (to, _) in fair.steps(state) {
+                starts[*to as usize + 1] += 1;
+            }
+        }
+        for index in 0..count {
+            starts[index + 1] += starts[index];
+        }
+        let mut next = starts.clone();
+        let mut from = vec![0u32; starts[count] as usize];
+        for state in 0..count as u32 {
+            for (to, _) in fair.steps(state) {
+                from[next[*to as usize] as usize] = state;
+                next[*to as usize] += 1;
+            }
+        }
+        Backwards { starts, from }
+    }
+
+    fn steps(&self, state: u32) -> &[u32] {
+        let (start, end) = (self.starts[state as usize], self.starts[state as usize + 1]);
+        &self.from[start as usize..end as usize]
+    }
+}
+
+/// The largest set of states in which the goals are true and that no fair step leaves; and how many
+/// states in which they are true are not in it.
+fn stable(fair: &Graph, goals: impl Fn(u32) -> bool) -> (Vec<bool>, u64) {
+    let backwards = Backwards::of(fair);
+    let states = || 0..fair.len() as u32;
+    let mut stable: Vec<bool> = states().map(&goals).collect();
+    let mut leaving: Vec<u32> = states().filter(|state| !stable[*state as usize]).collect();
+    let mut transient = 0;
+    while let Some(state) = leaving.pop() {
+        for from in backwards.steps(state) {
+            if std::mem::replace(&mut stable[*from as usize], false) {
+                transient += 1;
+                leaving.push(*from);
+            }
+        }
+    }
+    (stable, transient)
+}
+
 /// How many states cannot reach a converged one, and how far the others are at most.
 fn heal(fair: &Graph, converged: &impl Fn(u32) -> bool) -> (u64, u32) {
     let count = fair.len();
-    let mut into: Vec<u32> = vec![0; count + 1];
-    for state in 0..count as u32 {
-        for (to, _) in fair.steps(state) {
-            into[*to as usize + 1] += 1;
-        }
-    }
-    for index in 0..count {
-        into[index + 1] += into[index];
-    }
-    let mut next = into.clone();
-    let mut backwards = vec![0u32; into[count] as usize];
-    for state in 0..count as u32 {
-        for (to, _) in fair.steps(state) {
-            backwards[next[*to as usize] as usize] = state;
-            next[*to as usize] += 1;
-        }
-    }
+    let backwards = Backwards::of(fair);
     let mut healed = vec![false; count];
     let mut layer: Vec<u32> = (0..count as u32).filter(|state| converged(*state)).collect();
     layer.iter().for_each(|state| healed[*state as usize] = true);
@@ -129,8 +165,7 @@ fn heal(fair: &Graph, converged: &impl Fn(u32) -> bool) -> (u64, u32) {
     loop {
         let mut before = Vec::new();
         for state in layer {
-            let range = into[state as usize] as usize..into[state as usize + 1] as usize;
-            for from in &backwards[range] {
+            for from in backwards.steps(state) {
                 if !std::mem::replace(&mut healed[*from as usize], true) {
                     before.push(*from);
                 }
@@ -243,7 +278,7 @@ mod tests {
         let chain = judged(&[&[(1, 0)], &[(2, 1)], &[]], &[2]);
         assert_eq!(chain.unhealed, 0);
         assert_eq!(chain.heal_steps_max, 2);
-        assert_eq!((chain.leaving, chain.livelocks, chain.bottoms), (0, 0, 1));
+        assert_eq!((chain.transient, chain.livelocks, chain.bottoms), (0, 0, 1));
         assert_eq!(chain.violated, [None]);
     }
 
@@ -276,7 +311,7 @@ mod tests {
     #[test]
     fn leaving_the_converged_states_is_found_even_if_one_comes_back() {
         let swing = judged(&[&[(1, 0)], &[(0, 1)]], &[0]);
-        assert_eq!((swing.unhealed, swing.leaving), (0, 1));
+        assert_eq!((swing.unhealed, swing.transient), (2, 1));
         assert_eq!(swing.violated, [Some(1)]);
     }
 

@@ -13,9 +13,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// Where an exploration may end early.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bound {
-    /// Finish the depth at which this safety property is first violated, and go no deeper.
+    /// Judge no state deeper than the first at which this safety property is violated.
     pub first_violation_of: Option<usize>,
-    /// Go no deeper than this many actions.
+    /// Judge no state deeper than this many actions. Those one action deeper are counted.
     pub depth_max: Option<usize>,
 }
 
@@ -41,6 +41,9 @@ pub struct Exploration<P: Protocol> {
     pub fair: Graph,
     /// What was covered.
     pub coverage: Coverage<P::Arm>,
+    /// The number of each state, by fingerprint.
+    visited: Visited,
+    hasher: RandomState,
 }
 
 /// The fair steps: for each state, where they lead, and which action each is.
@@ -114,7 +117,6 @@ pub fn explore<P: Protocol>(
     bound: Bound,
     progress: &Progress,
 ) -> Exploration<P> {
-    let hasher = hasher(seed);
     let initial = world.initial();
     let mut seen = Exploration {
         states: 1,
@@ -127,23 +129,21 @@ pub fn explore<P: Protocol>(
         goals: Vec::new(),
         fair: Graph::default(),
         coverage: Coverage::new::<P>(),
+        visited: Visited::default(),
+        hasher: hasher(seed),
     };
-    let mut visited = Visited::default();
-    visited.insert(fingerprint(&hasher, &initial), 0);
+    seen.visited.insert(fingerprint(&seen.hasher, &initial), 0);
+    let mut depth_max = bound.depth_max.unwrap_or(usize::MAX);
     seen.note(world, 0, &initial, &bound);
     let mut queue = VecDeque::from([(0u32, initial)]);
-    let mut depth_max = bound.depth_max.unwrap_or(usize::MAX);
     while let Some((index, cluster)) = queue.pop_front() {
         if let Some(stop) = progress.tick(&seen.counts(), queue.len()) {
             seen.stopped = Some(stop);
             break;
         }
-        if let Some(first) = bound.first_violation_of.and_then(|p| seen.violated.get(&p)) {
-            depth_max = depth_max.min(seen.depths[*first as usize] as usize);
-        }
         seen.fair.starts.push(seen.fair.edges.len() as u32);
         let depth = seen.depths[index as usize] as usize;
-        if depth >= depth_max {
+        if depth > depth_max {
             seen.stopped = Some(Stop::Depth);
             continue;
         }
@@ -152,9 +152,10 @@ pub fn explore<P: Protocol>(
             seen.states += 1;
             let fair = world.is_fair(&cluster, &action);
             let count = seen.parents.len() as u32;
-            let to = *visited.entry(fingerprint(&hasher, &next)).or_insert(count);
+            let print = fingerprint(&seen.hasher, &next);
+            let to = *seen.visited.entry(print).or_insert(count);
             if fair {
-                let label = fingerprint(&hasher, &action) as u32;
+                let label = fingerprint(&seen.hasher, &action) as u32;
                 seen.fair.edges.push((to, label));
             }
             if to == count {
@@ -162,7 +163,14 @@ pub fn explore<P: Protocol>(
                 seen.depth = seen.depth.max(depth + 1);
                 seen.parents.push((index, ordinal as u16));
                 seen.depths.push(depth as u32 + 1);
-                seen.note(world, to, &next, &bound);
+                if depth < depth_max {
+                    seen.note(world, to, &next, &bound);
+                } else {
+                    seen.goals.push(0);
+                }
+                if let Some(first) = bound.first_violation_of.and_then(|p| seen.violated.get(&p)) {
+                    depth_max = depth_max.min(seen.depths[*first as usize] as usize);
+                }
                 queue.push_back((to, next));
             }
         }
@@ -214,6 +222,11 @@ impl<P: Protocol> Exploration<P> {
             actions.push(action);
         }
         actions
+    }
+
+    /// The number of a state, if it was reached.
+    pub fn number(&self, cluster: &Cluster<P>) -> Option<u32> {
+        self.visited.get(&fingerprint(&self.hasher, cluster)).copied()
     }
 
     /// How many actions the shortest way to a state takes.

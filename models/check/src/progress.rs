@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// Why a search ended before every state was explored.
@@ -27,25 +28,45 @@ impl Stop {
 }
 
 /// Set by SIGINT: every search ends, and what it saw is reported.
-pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+pub static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// When a search must end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limit {
+    /// Not later than this.
+    pub deadline: Option<Instant>,
+}
+
+impl Limit {
+    /// Why the search must end now, if it must.
+    pub fn stop(&self) -> Option<Stop> {
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            Some(Stop::Interrupt)
+        } else if self.deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            Some(Stop::Time)
+        } else {
+            None
+        }
+    }
+}
 
 /// Shows how far a search is: on a terminal one line that is written over; elsewhere a line every 30 s.
 pub struct Progress {
     scenario: String,
     started: Instant,
-    deadline: Option<Instant>,
+    limit: Limit,
     terminal: bool,
     ticks: AtomicU64,
     shown_ms: AtomicU64,
 }
 
 impl Progress {
-    /// Of the search of `scenario`, which may take until `deadline`.
-    pub fn new(scenario: &str, deadline: Option<Instant>) -> Self {
+    /// Of the search of `scenario`.
+    pub fn new(scenario: &str, limit: Limit) -> Self {
         Progress {
             scenario: scenario.to_owned(),
             started: Instant::now(),
-            deadline,
+            limit,
             terminal: std::io::stderr().is_terminal(),
             ticks: AtomicU64::new(0),
             shown_ms: AtomicU64::new(0),
@@ -57,20 +78,15 @@ impl Progress {
         if !self.ticks.fetch_add(1, Ordering::Relaxed).is_multiple_of(256) {
             return None;
         }
-        if INTERRUPTED.load(Ordering::Relaxed) {
-            return Some(Stop::Interrupt);
-        }
-        if self.deadline.is_some_and(|deadline| Instant::now() > deadline) {
-            return Some(Stop::Time);
-        }
         let elapsed = self.started.elapsed();
-        let every = if self.terminal { Duration::from_millis(200) } else { Duration::from_secs(30) };
+        let every =
+            if self.terminal { Duration::from_millis(200) } else { Duration::from_secs(30) };
         let due = self.shown_ms.load(Ordering::Relaxed) + every.as_millis() as u64;
         if elapsed.as_millis() as u64 >= due {
             self.shown_ms.store(elapsed.as_millis() as u64, Ordering::Relaxed);
             self.show(counts, queue, elapsed);
         }
-        None
+        self.limit.stop()
     }
 
     fn show(&self, (states, distinct, depth): &(u64, u64, usize), queue: usize, elapsed: Duration) {

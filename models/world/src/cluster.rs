@@ -212,7 +212,11 @@ impl<P: Protocol> World<P> {
                 actions.push(Action::Lose(datagram.clone()));
             }
         }
-        actions.extend(cluster.mail.iter().cloned().map(Action::Mail));
+        // A break is noticed before anything that comes over a later connection.
+        let breaks = |mail: &Mail<P>| Mail { letter: None, ..mail.clone() };
+        let first =
+            |mail: &&Mail<P>| mail.letter.is_none() || !cluster.mail.contains(&breaks(mail));
+        actions.extend(cluster.mail.iter().filter(first).cloned().map(Action::Mail));
         for (address, process) in cluster.processes.iter() {
             for timer in P::timers(process) {
                 let may = match P::firing(self, cluster, *address, &timer) {

@@ -230,11 +230,7 @@ impl Protocol for Counterfoil {
         datagram.src
     }
 
-    fn is_old_news(
-        cluster: &Cluster<Self>,
-        process: &Process,
-        datagram: &Datagram,
-    ) -> bool {
+    fn is_old_news(cluster: &Cluster<Self>, process: &Process, datagram: &Datagram) -> bool {
         let may = |fault| cluster.budget.get(&fault).is_some_and(|times| *times > 0);
         match process {
             // A sign of life matters to who suspects, so where suspicion is possible nothing is old.
@@ -243,9 +239,7 @@ impl Protocol for Counterfoil {
             }
             // A client that starts again waits again for what it was told.
             Process::Client(client) if !may(Fault::ClientRestart) => match &datagram.body {
-                Body::Verdict(verdict) => {
-                    !client.timers().contains(&Timer::Resend(verdict.claim))
-                }
+                Body::Verdict(verdict) => !client.timers().contains(&Timer::Resend(verdict.claim)),
                 Body::Claim(_)
                 | Body::Confirm(_)
                 | Body::Release(_)
@@ -268,10 +262,15 @@ impl Protocol for Counterfoil {
     }
 
     fn firing(world: &World<Self>, cluster: &Cluster<Self>, at: Address, timer: &Timer) -> Firing {
-        let late = world.scenario.timers == Timers::Late;
+        let late = world.scenario.timers != Timers::Any;
         let fair_unless = |waits: bool| if late && waits { Firing::Not } else { Firing::Fair };
         match timer {
-            Timer::Announce => fair_unless(announces_nothing(cluster, at)),
+            Timer::Announce => {
+                let calm = world.scenario.timers == Timers::Calm;
+                let before = |d: &Datagram| matches!(d.body, Body::Delta(_) | Body::Snapshot(_));
+                let under_way = || in_flight(cluster, |d| d.src.actor == at.actor && before(d));
+                fair_unless(announces_nothing(cluster, at) || (calm && under_way()))
+            }
             Timer::Lapse(_) => match world.scenario.lapses {
                 Lapses::Free => Firing::Fair,
                 Lapses::Budget => Firing::Fault(Fault::Lapse),

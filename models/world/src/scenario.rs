@@ -68,6 +68,9 @@ pub enum Timers {
     /// Only once nothing that they wait for is in flight: retransmissions and beats are late, never
     /// early. An early one is a copy, or a beat that changes nothing.
     Late,
+    /// As late; and a node announces a change only once what it announced before has arrived. For
+    /// questions about ownership, where views need not be late in every way.
+    Calm,
 }
 
 /// Where the exploration starts.
@@ -333,6 +336,7 @@ impl Scenario {
         let timers = match self.timers {
             Timers::Any => "timers at any moment",
             Timers::Late => "late timers",
+            Timers::Calm => "calm timers",
         };
         let lapses = match self.lapses {
             Lapses::Free => ", free lapse",

@@ -1,28 +1,395 @@
-//! Temporary.
-#![allow(missing_docs)]
-use counterfoil_check::{checker, convergence, explore, progress::Progress};
-use counterfoil_world::{Counterfoil, Scenario, World};
+//! Checks the update/claim protocol.
+//!
+//! Exit codes: 0 everything as expected, expected violations included · 1 a finding · 2 usage ·
+//! 3 inconclusive: the budget ended first · 4 a replay diverged · 5 unreadable input ·
+//! 130 interrupted, with a partial report.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use counterfoil_check::checker::WorldModel;
+use counterfoil_check::progress::{INTERRUPTED, Limit};
+use counterfoil_check::report::{Summary, TraceCounts, Verdict, trace_name};
+use counterfoil_check::run::{self, Found, Options, Report};
+use counterfoil_check::suite;
+use counterfoil_protocol::Rule;
+use counterfoil_world::explain::why;
+use counterfoil_world::protocol::Protocol;
+use counterfoil_world::{
+    Counterfoil, Expect, Expected, Outcome, Scenario, Style, Trace, World, draw, replay,
+};
+use stateright::Model;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-fn main() {
-    for path in std::env::args().skip(1) {
-        let s = Scenario::load(path.as_ref()).unwrap_or_else(|e| panic!("{e}"));
-        println!("{} {}", s.name, s.bounds());
-        let w: World<Counterfoil> = World::new(s);
-        let t = std::time::Instant::now();
-        let p = Progress::new("x", Some(t + std::time::Duration::from_secs(60)));
-        let e = explore::explore(&w, 0, Default::default(), &p);
-        println!("ours {} distinct {} depth {} {:?} viol {:?} {:.2?}", e.states, e.distinct, e.depth, e.stopped, e.violated, t.elapsed());
-        if e.is_complete() {
-            println!("{:?}", convergence::judge(&e.fair, &e.goals, 3));
-            if std::env::var("SR").is_ok() { let t = std::time::Instant::now();
-            println!("{:?} {:.2?}", checker::check(&w, true, None), t.elapsed());}
-        }
-        if let Some((p,s)) = e.violated.iter().next() {
-            let path = e.path(&w, *s);
-            let mut c = w.initial();
-            for a in &path { c = w.apply(&c, a); println!("  {a:?}"); }
-            println!("{p} {:?}", c.violated);
+
+/// Checks the update/claim protocol: explores every state of small clusters.
+///
+/// Without a command: `check run --suite quick`.
+#[derive(Parser)]
+#[command(name = "check", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Explore scenarios and hold the answers against what they expect.
+    Run(Run),
+    /// List scenarios, rules and properties.
+    List,
+    /// Say why the property of a saved trace is violated.
+    Explain {
+        /// The trace: NAME.itf.json
+        trace: PathBuf,
+    },
+    /// Replay a saved trace through the real machines, and compare every state.
+    Replay {
+        /// The trace: NAME.itf.json
+        trace: PathBuf,
+    },
+    /// Choose actions by hand.
+    Explore {
+        /// A name that `check list` prints, or a file.
+        scenario: String,
+        /// Serve stateright's Explorer at this address of this machine instead, e.g. 127.0.0.1:3000.
+        #[arg(long, value_name = "ADDRESS")]
+        web: Option<std::net::SocketAddr>,
+    },
+}
+
+#[derive(clap::Args)]
+struct Run {
+    /// Names that `check list` prints, or files. None: the suite.
+    scenarios: Vec<String>,
+    /// The suite, if no scenario is named.
+    #[arg(long, value_enum, default_value_t = Suite::Quick)]
+    suite: Suite,
+    /// Switch a rule off, and say what that breaks.
+    #[arg(long, value_name = "RULE", value_parser = rule)]
+    without: Vec<Rule>,
+    /// Search for a violation of this property only.
+    #[arg(long, value_name = "PROPERTY", value_parser = property)]
+    property: Option<String>,
+    /// Go no deeper than this many actions.
+    #[arg(long, value_name = "N")]
+    depth: Option<usize>,
+    /// The seed of the fingerprints that tell states apart.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// How long each scenario may take, e.g. 90s, 10m, 1h.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    time: Option<Duration>,
+    /// 1: the two engines one after the other; 2: side by side.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
+    threads: u8,
+    /// Go on after a finding.
+    #[arg(long)]
+    keep_going: bool,
+    /// Save the trace of every violation, expected ones too, in this folder.
+    #[arg(long, value_name = "FOLDER")]
+    save: Option<PathBuf>,
+    /// How to report.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Leave times out of the report: equal runs print equal bytes.
+    #[arg(long)]
+    no_timing: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Suite {
+    /// Every scenario that comes with the checker; ends within minutes.
+    Quick,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+fn rule(name: &str) -> Result<Rule, String> {
+    Rule::named(name).ok_or_else(|| "there is no such rule; `check list` names them".to_owned())
+}
+
+fn property(name: &str) -> Result<String, String> {
+    let mut all = Counterfoil::safety().iter().chain(Counterfoil::liveness());
+    let known = all.any(|property| property.name == name);
+    known
+        .then(|| name.to_owned())
+        .ok_or_else(|| "there is no such property; `check list` names them".to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let seconds =
+        |unit: &str, factor: u64| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(factor);
+    let found = seconds("s", 1).or_else(|| seconds("m", 60)).or_else(|| seconds("h", 3600));
+    found.map(Duration::from_secs).ok_or_else(|| "use a number and s, m or h".to_owned())
+}
+
+/// Something is not as it should be.
+const FINDING: u8 = 1;
+const USAGE: u8 = 2;
+const INCONCLUSIVE: u8 = 3;
+const DIVERGED: u8 = 4;
+const UNREADABLE: u8 = 5;
+const INTERRUPT: u8 = 130;
+
+fn main() -> ExitCode {
+    if let Err(error) =
+        signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&INTERRUPTED))
+    {
+        eprintln!("check: SIGINT will end the search without a report: {error}");
+    }
+    let arguments = Arguments::parse();
+    let run = || Run::parse_default();
+    let code = match arguments.command.unwrap_or_else(|| Command::Run(run())) {
+        Command::Run(options) => run_scenarios(&options),
+        Command::List => list(),
+        Command::Explain { trace } => with_trace(&trace, |trace| {
+            print(&why(trace, &replay(trace)));
+            0
+        }),
+        Command::Replay { trace } => with_trace(&trace, replay_one),
+        Command::Explore { scenario, web } => explore(&scenario, web),
+    };
+    ExitCode::from(code)
+}
+
+impl Run {
+    /// As if nothing but `run` had been said.
+    fn parse_default() -> Run {
+        match Arguments::parse_from(["check", "run"]).command {
+            Some(Command::Run(run)) => run,
+            Some(_) | None => unreachable!("it said run"),
         }
     }
+}
+
+fn run_scenarios(options: &Run) -> u8 {
+    let started = Instant::now();
+    let scenarios = match chosen(options) {
+        Ok(scenarios) => scenarios,
+        Err(error) => return complain(&error, USAGE),
+    };
+    let whole_suite = options.scenarios.is_empty();
+    let traces = match whole_suite.then(saved_traces).transpose() {
+        Ok(traces) => traces,
+        Err(error) => return complain(&*error, UNREADABLE),
+    };
+    let changed =
+        !options.without.is_empty() || options.property.is_some() || options.depth.is_some();
+    let how = Options {
+        seed: options.seed,
+        time: options.time,
+        depth: options.depth,
+        threads: usize::from(options.threads),
+        as_declared: !changed,
+    };
+    let mut reports: Vec<Report> = Vec::new();
+    for scenario in &scenarios {
+        let report = run::run(scenario, &how);
+        let stop =
+            INTERRUPTED.load(Ordering::Relaxed) || !(report.is_expected() || options.keep_going);
+        if let Err(error) = save(&report, options) {
+            return complain(&error, USAGE);
+        }
+        if options.format == Format::Human && !report.is_expected() {
+            print_violation(&report);
+        }
+        reports.push(report);
+        if stop {
+            break;
+        }
+    }
+    let whole_suite = whole_suite && !changed && reports.len() == scenarios.len();
+    let time = started.elapsed();
+    let summary = Summary { reports, traces, whole_suite, time, no_timing: options.no_timing };
+    match options.format {
+        Format::Human => print(&summary.human()),
+        Format::Json => print(&format!("{:#}\n", summary.json())),
+    }
+    let diverged = summary.traces.as_ref().is_some_and(|traces| traces.diverged);
+    match summary.verdict() {
+        _ if INTERRUPTED.load(Ordering::Relaxed) => INTERRUPT,
+        Verdict::Fail if diverged => DIVERGED,
+        Verdict::Fail => FINDING,
+        Verdict::Inconclusive => INCONCLUSIVE,
+        Verdict::Pass => 0,
+    }
+}
+
+/// The scenarios that were asked for, changed as was asked.
+fn chosen(options: &Run) -> Result<Vec<Scenario>, suite::SuiteError> {
+    let mut scenarios = if options.scenarios.is_empty() {
+        match options.suite {
+            Suite::Quick => suite::quick()?,
+        }
+    } else {
+        options.scenarios.iter().map(|name| suite::find(name)).collect::<Result<_, _>>()?
+    };
+    for scenario in &mut scenarios {
+        scenario.without.extend(&options.without);
+        if let Some(property) = &options.property {
+            scenario.expect = Expect::Violates(property.clone());
+        } else if !options.without.is_empty() {
+            scenario.expect = Expect::Holds;
+        }
+    }
+    Ok(scenarios)
+}
+
+/// Replays every saved trace.
+fn saved_traces() -> Result<TraceCounts, Box<dyn std::error::Error>> {
+    let started = Instant::now();
+    let mut counts = TraceCounts::default();
+    for path in suite::files(&suite::traces_folder(), ".itf.json")? {
+        let trace: Trace<Counterfoil> = Trace::load(&path)?;
+        let replayed = replay(&trace);
+        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        match (&replayed.outcome, trace.expect) {
+            (Outcome::Violated { .. }, Expected::Witness) => counts.witnesses += 1,
+            (Outcome::Holds { .. }, Expected::Regression) => counts.regressions += 1,
+            (Outcome::Diverged(divergence), _) => {
+                counts.diverged = true;
+                counts.findings.push(format!("traces/{name}: {divergence}"));
+            }
+            (Outcome::Violated { violation, .. }, Expected::Regression) => {
+                let (property, clause) = (&trace.property, &violation.clause);
+                counts
+                    .findings
+                    .push(format!("traces/{name}: {property} is violated again: {clause}"));
+            }
+            (Outcome::Holds { because }, Expected::Witness) => {
+                let property = &trace.property;
+                counts
+                    .findings
+                    .push(format!("traces/{name}: no longer violates {property}: {because}"));
+            }
+        }
+    }
+    counts.time = started.elapsed();
+    Ok(counts)
+}
+
+/// Saves the trace of a violation: where it was asked to, or in traces/found if it is unexpected.
+fn save(report: &Report, options: &Run) -> Result<(), Box<dyn std::error::Error>> {
+    let Some(Found { trace, .. }) = &report.trace else { return Ok(()) };
+    let folder = match (&options.save, report.is_expected()) {
+        (Some(folder), _) => folder.clone(),
+        (None, false) => suite::traces_folder().join("found"),
+        (None, true) => return Ok(()),
+    };
+    std::fs::create_dir_all(&folder)?;
+    let path = folder.join(trace_name(&trace.property, &report.scenario.name));
+    trace.save(&path)?;
+    eprintln!("saved {}", path.display());
+    Ok(())
+}
+
+fn print_violation(report: &Report) {
+    let Some(Found { trace, changes }) = &report.trace else { return };
+    let length = format!(
+        "{} steps: the shortest; {changes} changes of actor: the fewest among the shortest",
+        trace.steps.len()
+    );
+    let name = trace_name(&trace.property, &report.scenario.name);
+    let file = Some(format!("traces/found/{name}"));
+    let style = Style { colour: colour(), length: Some(length), file, ..Style::default() };
+    print(&draw(trace, &replay(trace), &style));
+    print("\n");
+}
+
+fn colour() -> bool {
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+    !no_colour && std::io::stdout().is_terminal()
+}
+
+fn list() -> u8 {
+    let scenarios = match suite::quick() {
+        Ok(scenarios) => scenarios,
+        Err(error) => return complain(&error, USAGE),
+    };
+    let mut text = String::from("SCENARIOS\n");
+    for scenario in scenarios {
+        text += &format!("  {}: {}\n", scenario.name, scenario.expect);
+        text += &format!("    {}\n    {}\n", scenario.question, scenario.bounds());
+    }
+    text += "RULES\n";
+    Rule::ALL.iter().for_each(|rule| text += &format!("  {rule}\n"));
+    text += "PROPERTIES\n";
+    for property in Counterfoil::safety().iter().chain(Counterfoil::liveness()) {
+        text += &format!("  {}: {}\n", property.name, property.statement);
+    }
+    print(&text);
+    0
+}
+
+fn with_trace(path: &Path, show: impl Fn(&Trace<Counterfoil>) -> u8) -> u8 {
+    match Trace::load(path) {
+        Ok(trace) => show(&trace),
+        Err(error) => complain(&error, UNREADABLE),
+    }
+}
+
+fn replay_one(trace: &Trace<Counterfoil>) -> u8 {
+    let replayed = replay(trace);
+    let steps = trace.steps.len();
+    let (text, code) = match &replayed.outcome {
+        Outcome::Diverged(divergence) => (format!("{divergence}\n"), DIVERGED),
+        Outcome::Violated { step, violation } => (
+            format!(
+                "{steps} steps: {} is violated at step {step}: {}\n",
+                trace.property, violation.clause
+            ),
+            u8::from(trace.expect == Expected::Regression),
+        ),
+        Outcome::Holds { because } => (
+            format!("{steps} steps: {} holds: {because}\n", trace.property),
+            u8::from(trace.expect == Expected::Witness),
+        ),
+    };
+    print(&text);
+    code
+}
+
+fn explore(name: &str, web: Option<std::net::SocketAddr>) -> u8 {
+    let scenario = match suite::find(name) {
+        Ok(scenario) => scenario,
+        Err(error) => return complain(&error, USAGE),
+    };
+    let world: World<Counterfoil> = World::new(scenario);
+    match web {
+        Some(address) => {
+            eprintln!("stateright's Explorer at http://{address}/");
+            WorldModel::new(world, true, Limit::default()).checker().serve(address);
+            0
+        }
+        None => {
+            match counterfoil_check::hand::explore(
+                &world,
+                std::io::stdin().lock(),
+                std::io::stdout(),
+            ) {
+                Ok(()) => 0,
+                Err(error) => complain(&error, FINDING),
+            }
+        }
+    }
+}
+
+/// Prints a result. Whoever reads may have seen enough: a closed pipe is no error.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn complain(error: &dyn std::fmt::Display, code: u8) -> u8 {
+    eprintln!("check: {error}");
+    code
 }

@@ -1,0 +1,74 @@
+//! Which scenarios there are, and where they and the saved traces are kept.
+
+use counterfoil_world::{Scenario, ScenarioError};
+use std::path::{Path, PathBuf};
+
+/// Why scenarios cannot be found.
+#[derive(Debug, thiserror::Error)]
+pub enum SuiteError {
+    /// The folder of the scenarios cannot be read.
+    #[error("{path}: cannot be read: {source}")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is no such scenario.
+    #[error(
+        "there is no scenario {name}: give a file, or one of the names that `check list` prints"
+    )]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// A scenario cannot be used.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+}
+
+/// The folder of the scenarios that come with the checker.
+pub fn scenarios_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios")
+}
+
+/// The folder of the saved traces.
+pub fn traces_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../traces")
+}
+
+/// The files of `folder` whose names end with `suffix`, in order.
+pub fn files(folder: &Path, suffix: &str) -> Result<Vec<PathBuf>, SuiteError> {
+    let failed = |source| SuiteError::Folder { path: folder.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.to_string_lossy().ends_with(suffix) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The scenarios of the suite `quick`: those that hold first, each in order of name.
+pub fn quick() -> Result<Vec<Scenario>, SuiteError> {
+    let files = files(&scenarios_folder(), ".toml")?;
+    let mut scenarios: Vec<Scenario> =
+        files.iter().map(|path| Scenario::load(path)).collect::<Result<_, _>>()?;
+    scenarios.sort_by_key(|scenario| (!scenario.without.is_empty(), scenario.name.clone()));
+    Ok(scenarios)
+}
+
+/// The scenario of this name, or in this file.
+pub fn find(name: &str) -> Result<Scenario, SuiteError> {
+    let known = scenarios_folder().join(format!("{name}.toml"));
+    let is_name = !name.contains(['/', '.']);
+    if is_name && known.exists() {
+        return Ok(Scenario::load(&known)?);
+    }
+    if is_name && !Path::new(name).exists() {
+        return Err(SuiteError::Unknown { name: name.to_owned() });
+    }
+    Ok(Scenario::load(Path::new(name))?)
+}
