@@ -52,7 +52,7 @@ pub(crate) fn bounded(client: &Client) -> Check {
     let me = Actor::Client(client.id);
     let requests = client.requests.len() as u64;
     let all_requests =
-        within("requests_max", requests, limits.requests_max as u64, path(me, &[&"requests"]));
+        within("requests_max", requests, limits.requests_max as u64, || path(me, &[&"requests"]));
     let each = client.requests.iter().flat_map(|(id, request)| {
         let max = u64::from(limits.attempts_max);
         [
@@ -60,8 +60,9 @@ pub(crate) fn bounded(client: &Client) -> Check {
             ("open", request.open.len() as u64),
             ("unwanted", request.unwanted.len() as u64),
         ]
-        .map(|(field, size)| {
-            within("attempts_max", size, max, path(me, &[&"requests", id, &field]))
+        .into_iter()
+        .map(move |(field, size)| {
+            within("attempts_max", size, max, || path(me, &[&"requests", id, &field]))
         })
     });
     all(std::iter::once(all_requests).chain(each))

@@ -3,11 +3,12 @@
 use crate::{Process, Step};
 use counterfoil_protocol::node::{self, AllocationState};
 use counterfoil_protocol::{
-    AttemptId, Body, ClaimId, Datagram, Decision, Demand, HostState, Incarnation, Map, NodeId,
-    Output, Record, Refusal, RequestId, Scheduler, SchedulerId, Set, Stamp, Timer, Verdict,
-    scheduler,
+    Actor, AttemptId, AttemptNumber, Body, ClaimId, ClaimNumber, Datagram, Decision, Demand,
+    HostState, Incarnation, Map, NodeId, Output, Record, Refusal, RequestId, Scheduler,
+    SchedulerId, Set, Stamp, Timer, Verdict, scheduler,
 };
 use serde::Serialize;
+use std::ops::{Bound, RangeInclusive};
 
 /// What truly happened.
 ///
@@ -85,13 +86,12 @@ impl History {
 
     /// Forgets what only mattered to this life of a scheduler, which is over.
     pub fn scheduler_ended(&mut self, id: SchedulerId, incarnation: Incarnation) {
-        let of_it = |claim: &ClaimId| claim.scheduler == id && claim.incarnation == incarnation;
-        let claims: Vec<ClaimId> = self.sent.keys().copied().filter(of_it).collect();
+        let claims: Vec<ClaimId> = self.sent_in(id, incarnation).map(|(claim, _)| *claim).collect();
         for claim in claims {
             self.sent.remove(&claim);
         }
-        let keys = self.known.keys().copied();
-        let known: Vec<_> = keys.filter(|(s, i, _)| *s == id && *i == incarnation).collect();
+        let known: Vec<_> =
+            self.known.range(attempts_of(id, incarnation)).map(|(k, _)| *k).collect();
         for key in known {
             self.known.remove(&key);
         }
@@ -103,9 +103,8 @@ impl History {
         let Process::Scheduler { after, .. } = step.process else { return };
         let settled: Vec<ClaimId> = self
             .refusals
-            .keys()
-            .copied()
-            .filter(|claim| claim.scheduler == after.id && claim.incarnation == after.incarnation)
+            .range(claims_of(after.id, after.incarnation))
+            .map(|(claim, _)| *claim)
             .filter(|claim| {
                 let peer = after.nodes.get(&claim.node);
                 !peer.is_some_and(|peer| peer.claims.contains_key(&claim.number))
@@ -129,9 +128,8 @@ impl History {
         outputs: &[Output],
     ) {
         if before.is_none_or(|before| before.stamp() != after.stamp()) {
-            let mut states = self.host_states.get(&after.id).cloned().unwrap_or_default();
+            let states = self.host_states.entry(after.id).or_default();
             states.insert(after.stamp(), after.host_state());
-            self.host_states.insert(after.id, states);
         }
         for output in outputs {
             match output {
@@ -173,7 +171,7 @@ impl History {
         allocation: &node::Allocation,
         newly_on: Option<NodeId>,
     ) {
-        let mut grant = self.grants.get(&claim).cloned().unwrap_or_else(|| Grant::of(allocation));
+        let grant = self.grants.entry(claim).or_insert_with(|| Grant::of(allocation));
         if let Some(node) = newly_on {
             grant.on.insert(node);
             grant.times += 1;
@@ -181,7 +179,6 @@ impl History {
             grant.ended = None;
         }
         grant.confirmed |= allocation.state == AllocationState::Confirmed;
-        self.grants.insert(claim, grant);
     }
 
     fn note_verdict(&mut self, verdict: &Verdict, after: &node::Node) {
@@ -218,26 +215,20 @@ impl History {
         if let (Some(before), Some(scheduler::Input::Datagram(datagram))) = (before, input) {
             self.note_told(before, datagram, after);
         }
-        for (node, peer) in after.nodes.iter() {
-            let cached = peer.host.as_ref().map(|host| host.stamp);
-            let covered: Vec<ClaimId> = self
-                .sent_by(after, *node)
-                .filter(|(_, sent)| sent.granted.is_some() && sent.granted <= cached)
-                .map(|(claim, _)| *claim)
-                .collect();
-            for claim in covered {
-                self.sent.remove(&claim);
-            }
+        let is_covered = |claim: &ClaimId, sent: &Sent| {
+            let host = after.nodes.get(&claim.node).and_then(|peer| peer.host.as_ref());
+            sent.granted.zip(host).is_some_and(|(at, host)| at <= host.stamp)
+        };
+        let sent = self.sent_in(after.id, after.incarnation);
+        let covered = sent.filter(|(claim, sent)| is_covered(claim, sent));
+        for claim in covered.map(|(claim, _)| *claim).collect::<Vec<_>>() {
+            self.sent.remove(&claim);
         }
         if before.is_some_and(|before| before.attempts.len() != after.attempts.len()) {
-            let mine = |key: &(SchedulerId, Incarnation, AttemptId)| {
-                key.0 == after.id && key.1 == after.incarnation
-            };
-            let closed: Vec<_> = self
-                .known
-                .keys()
-                .copied()
-                .filter(|key| mine(key) && !after.attempts.contains_key(&key.2))
+            let known = self.known.range(attempts_of(after.id, after.incarnation));
+            let closed: Vec<_> = known
+                .map(|(key, _)| *key)
+                .filter(|key| !after.attempts.contains_key(&key.2))
                 .collect();
             for key in closed {
                 self.known.remove(&key);
@@ -267,12 +258,10 @@ impl History {
             }
             Body::Leave(_) => {
                 // What was meant for a life that has left can be nowhere.
-                let node = datagram.src.actor;
+                let Actor::Node(node) = datagram.src.actor else { return };
                 let gone: Vec<ClaimId> = self
-                    .sent
-                    .keys()
-                    .copied()
-                    .filter(|claim| counterfoil_protocol::Actor::Node(claim.node) == node)
+                    .sent_by(after, node)
+                    .map(|(claim, _)| *claim)
                     .filter(|claim| is_dropped(before, after, *claim))
                     .collect();
                 for claim in gone {
@@ -302,9 +291,7 @@ impl History {
         let Some(attempt) = reservation.map(|reservation| reservation.attempt) else { return };
         if after.attempts.contains_key(&attempt) {
             let key = (after.id, after.incarnation, attempt);
-            let mut stamps = self.known.get(&key).cloned().unwrap_or_default();
-            stamps.insert(claim.node, refusal.at);
-            self.known.insert(key, stamps);
+            self.known.entry(key).or_default().insert(claim.node, refusal.at);
         }
     }
 
@@ -314,15 +301,59 @@ impl History {
         scheduler: &Scheduler,
         node: NodeId,
     ) -> impl Iterator<Item = (&'a ClaimId, &'a Sent)> {
-        let first = ClaimId {
-            scheduler: scheduler.id,
-            incarnation: scheduler.incarnation,
-            node,
-            number: counterfoil_protocol::ClaimNumber(0),
-        };
-        let last = ClaimId { number: counterfoil_protocol::ClaimNumber(u64::MAX), ..first };
-        self.sent.range(first..=last)
+        self.sent.range(claims_at(scheduler.id, scheduler.incarnation, node))
     }
+
+    /// The claims that one life of a scheduler has sent, to whatever node, and that still count.
+    pub(crate) fn sent_in(
+        &self,
+        scheduler: SchedulerId,
+        incarnation: Incarnation,
+    ) -> impl Iterator<Item = (&ClaimId, &Sent)> {
+        self.sent.range(claims_of(scheduler, incarnation))
+    }
+
+    /// Every grant to a claim on `node`, in order.
+    pub(crate) fn grants_on(&self, node: NodeId) -> impl Iterator<Item = (&ClaimId, &Grant)> {
+        // One look-up for each life of a scheduler, not one for each grant.
+        let first = self.grants.keys().next();
+        let lives = std::iter::successors(first, |claim| {
+            let last = *claims_of(claim.scheduler, claim.incarnation).end();
+            let later = self.grants.range((Bound::Excluded(last), Bound::Unbounded)).next();
+            later.map(|(claim, _)| claim)
+        });
+        lives.flat_map(move |claim| {
+            self.grants.range(claims_at(claim.scheduler, claim.incarnation, node))
+        })
+    }
+}
+
+/// The claims that one life of a scheduler can make, in their order.
+fn claims_of(scheduler: SchedulerId, incarnation: Incarnation) -> RangeInclusive<ClaimId> {
+    let first = *claims_at(scheduler, incarnation, NodeId(0)).start();
+    first..=*claims_at(scheduler, incarnation, NodeId(u32::MAX)).end()
+}
+
+/// The claims that one life of a scheduler can make on one node, in their order.
+fn claims_at(
+    scheduler: SchedulerId,
+    incarnation: Incarnation,
+    node: NodeId,
+) -> RangeInclusive<ClaimId> {
+    let claim = |number| ClaimId { scheduler, incarnation, node, number: ClaimNumber(number) };
+    claim(0)..=claim(u64::MAX)
+}
+
+/// The attempts that one life of a scheduler can work on, in their order.
+fn attempts_of(
+    scheduler: SchedulerId,
+    incarnation: Incarnation,
+) -> RangeInclusive<(SchedulerId, Incarnation, AttemptId)> {
+    let attempt = |request, number| {
+        let id = AttemptId { request: RequestId(request), number: AttemptNumber(number) };
+        (scheduler, incarnation, id)
+    };
+    attempt(0, 0)..=attempt(u64::MAX, u32::MAX)
 }
 
 impl Grant {

@@ -264,8 +264,13 @@ fn all(judged: impl IntoIterator<Item = Option<Violation>>) -> Check {
     check
 }
 
-/// A size that must not exceed its limit.
-fn within(limit: &str, size: u64, max: u64, path: Vec<String>) -> Option<Violation> {
+/// A size that must not exceed its limit, and where it stands, which is only asked if it does.
+fn within(
+    limit: &str,
+    size: u64,
+    max: u64,
+    path: impl FnOnce() -> Vec<String>,
+) -> Option<Violation> {
     (size > max)
-        .then(|| Violation::new(format!("{size} <= {limit} = {max}")).fact("size", size, path))
+        .then(|| Violation::new(format!("{size} <= {limit} = {max}")).fact("size", size, path()))
 }

@@ -86,9 +86,10 @@ fn agree(scheduler: &Scheduler, node: &Node) -> bool {
     scheduler.nodes.get(&node.id).is_some_and(|peer| {
         peer.presence == Presence::Present
             && peer.claims.is_empty()
-            && peer.host.as_ref().is_some_and(|host| {
-                host.stamp == node.stamp() && host.state == node.host_state()
-            })
+            && peer
+                .host
+                .as_ref()
+                .is_some_and(|host| host.stamp == node.stamp() && host.state == node.host_state())
     })
 }
 
@@ -112,8 +113,11 @@ fn every_request_ends<'a>(now: &Snapshot<'a>) -> Option<Unmet<'a>> {
         if let Some((id, attempt)) = scheduler.attempts.iter().next() {
             return Some(Box::new(move || {
                 let me = Actor::Scheduler(scheduler.id);
-                Violation::new(format!("{me} has answered {id}"))
-                    .fact("phase", attempt.phase, path(me, &[&"attempts", id, &"phase"]))
+                Violation::new(format!("{me} has answered {id}")).fact(
+                    "phase",
+                    attempt.phase,
+                    path(me, &[&"attempts", id, &"phase"]),
+                )
             }));
         }
     }

@@ -1,8 +1,9 @@
 //! Safety of nodes.
 
-use crate::{Check, History, Process, Step, Violation, all, history::Ended, path, within};
+use crate::{Check, Grant, History, Process, Step, Violation, all, history::Ended, path, within};
 use counterfoil_protocol::node::{self, AllocationState, Node};
-use counterfoil_protocol::{Actor, ClaimId, Output, Record};
+use counterfoil_protocol::{Actor, Body, ClaimId, Datagram, Output, Record};
+use std::collections::BTreeSet;
 
 /// The allocations that this step wrote, if it is a node's.
 fn allocations<'a>(
@@ -99,31 +100,61 @@ pub(crate) fn one_confirmed_per_request(step: &Step, history: &History) -> Check
 }
 
 /// See [`Safety::AllocationsSurviveRestart`].
+///
+/// At a start every grant of the node that was told is judged. At another step those are that the
+/// step could concern, for whatever is true of the others was judged when it became so.
 pub(crate) fn allocations_survive_restart(step: &Step, history: &History) -> Check {
-    let Process::Node { after, .. } = step.process else { return Check::Vacuous };
-    let told = history
-        .grants
-        .iter()
-        .filter(|(claim, grant)| claim.node == after.id && grant.told.is_some());
-    all(told.map(|(claim, grant)| {
-        let there = after.durable.allocations.get(claim).map(|allocation| allocation.state);
-        let way = path(Actor::Node(after.id), &[&"durable", &"allocations"]);
-        let id = after.id;
-        match (grant.ended, grant.told) {
-            (Some(Ended::Released), _) => None,
-            (Some(Ended::Lapsed), Some(AllocationState::Held) | None) => None,
-            (Some(ended), _) => Some(
-                Violation::new(format!("{claim} was told {:?} and ended {ended:?}", grant.told))
-                    .fact("told", grant.told, Vec::new())
-                    .fact("allocation", there, way),
-            ),
-            (None, told) => (there < told).then(|| {
-                Violation::new(format!("{claim} was told {told:?}, and {id} has it: {there:?}"))
-                    .fact("told", told, Vec::new())
-                    .fact("allocation", there, way)
-            }),
+    let Process::Node { before, after, .. } = step.process else { return Check::Vacuous };
+    let mut told = history.grants_on(after.id).filter(|(_, grant)| grant.told.is_some());
+    let Some(before) = before else {
+        return all(told.map(|(claim, grant)| survives(after, *claim, grant)));
+    };
+    if told.next().is_none() {
+        return Check::Vacuous;
+    }
+    let violation = concerned(before, after, step.outputs).into_iter().find_map(|claim| {
+        let grant = history.grants.get(&claim).filter(|grant| grant.told.is_some())?;
+        survives(after, claim, grant)
+    });
+    all([violation])
+}
+
+/// The claims on this node whose allocation the step changed, or of which it wrote or said something.
+fn concerned(before: &Node, after: &Node, outputs: &[Output]) -> BTreeSet<ClaimId> {
+    let in_outputs = outputs.iter().filter_map(|output| match output {
+        Output::Persist(Record::Node(
+            node::Change::Allocation(claim, _) | node::Change::End(claim),
+        )) => Some(*claim),
+        Output::Send(Datagram { body: Body::Verdict(verdict), .. }) => Some(verdict.claim),
+        Output::Persist(_)
+        | Output::Send(_)
+        | Output::Call(..)
+        | Output::Answer(..)
+        | Output::SetTimer { .. }
+        | Output::Choose(_)
+        | Output::Ended(..)
+        | Output::Notice(_) => None,
+    });
+    let changed = after.durable.allocations.changed_since(&before.durable.allocations);
+    let claims = in_outputs.chain(changed.map(|(claim, _, _)| *claim));
+    claims.filter(|claim| claim.node == after.id).collect()
+}
+
+/// What is wrong with an allocation that was told.
+fn survives(node: &Node, claim: ClaimId, grant: &Grant) -> Option<Violation> {
+    let there = node.durable.allocations.get(&claim).map(|allocation| allocation.state);
+    let (id, told) = (node.id, grant.told);
+    let clause = match grant.ended {
+        Some(Ended::Released) => return None,
+        Some(Ended::Lapsed) if told != Some(AllocationState::Confirmed) => return None,
+        Some(ended @ (Ended::Lapsed | Ended::Otherwise)) => {
+            format!("{claim} was told {told:?} and ended {ended:?}")
         }
-    }))
+        None if there >= told => return None,
+        None => format!("{claim} was told {told:?}, and {id} has it: {there:?}"),
+    };
+    let way = path(Actor::Node(id), &[&"durable", &"allocations"]);
+    Some(Violation::new(clause).fact("told", told, Vec::new()).fact("allocation", there, way))
 }
 
 /// See [`Safety::Bounded`].
@@ -137,12 +168,13 @@ pub(crate) fn bounded(node: &Node) -> Check {
         ("delta_log_max", node.recent.len(), limits.delta_log_max, "recent"),
     ];
     let maps = sizes.into_iter().map(|(limit, size, max, field)| {
-        within(limit, size as u64, max as u64, path(me, &[&field]))
+        within(limit, size as u64, max as u64, || path(me, &[&field]))
     });
     let windows = node.fences.iter().map(|(scheduler, fence)| {
         let size = fence.decided.len() as u64;
-        let way = path(me, &[&"fences", scheduler, &"decided"]);
-        within("claims_open_max", size, limits.claims_open_max, way)
+        within("claims_open_max", size, limits.claims_open_max, || {
+            path(me, &[&"fences", scheduler, &"decided"])
+        })
     });
     all(maps.chain(windows))
 }

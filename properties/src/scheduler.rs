@@ -4,8 +4,8 @@ use crate::history::sent_anew;
 use crate::{Check, History, Process, Step, Violation, all, path, within};
 use counterfoil_protocol::scheduler::{Host, Input, Presence, Reservation, Scheduler};
 use counterfoil_protocol::{
-    Actor, Answer, Body, Datagram, Decision, NodeId, Output, Placement, Refusal, Resources, Status,
-    Verdict,
+    Actor, Answer, Body, ClaimId, Datagram, Decision, NodeId, Output, Placement, Refusal,
+    Resources, Status, Verdict,
 };
 
 /// The cached states that this step changed: node, before, after.
@@ -17,9 +17,13 @@ fn changed_views<'a>(
         Process::Node { .. } | Process::Client { .. } => None,
     };
     of_scheduler.into_iter().flat_map(|(before, after)| {
-        after.nodes.iter().filter_map(move |(node, peer)| {
-            let old = before.and_then(|before| before.nodes.get(node)?.host.as_ref());
-            let new = peer.host.as_ref()?;
+        let changed = before.map(|before| after.nodes.changed_since(&before.nodes));
+        let all =
+            before.is_none().then(|| after.nodes.iter().map(|(id, new)| (id, None, Some(new))));
+        let peers = changed.into_iter().flatten().chain(all.into_iter().flatten());
+        peers.filter_map(move |(node, old, new)| {
+            let old = old.and_then(|peer| peer.host.as_ref());
+            let new = new?.host.as_ref()?;
             (old != Some(new)).then_some((after, *node, old, new))
         })
     })
@@ -64,16 +68,20 @@ pub(crate) fn own_claims_count_once(step: &Step, history: &History) -> Check {
     if after.stopped {
         return Check::Vacuous;
     }
-    let judged = after.nodes.iter().filter(|(node, peer)| {
-        !peer.claims.is_empty() || history.sent_by(after, **node).next().is_some()
-    });
-    all(judged.map(|(node, peer)| {
+    // Nodes and claims are in the order of nodes: one pass over both.
+    let mut sent = history.sent_in(after.id, after.incarnation).peekable();
+    all(after.nodes.iter().filter_map(|(node, peer)| {
+        while sent.next_if(|(claim, _)| claim.node < *node).is_some() {}
+        let none_sent = sent.peek().is_none_or(|(claim, _)| claim.node != *node);
+        if none_sent && peer.claims.is_empty() {
+            return None;
+        }
         let mut owed = Resources::default();
-        for (_, sent) in history.sent_by(after, *node) {
+        while let Some((_, sent)) = sent.next_if(|(claim, _)| claim.node == *node) {
             owed.add(&sent.demand.resources);
         }
         let set_aside = peer.set_aside();
-        (set_aside != owed).then(|| {
+        Some((set_aside != owed).then(|| {
             let me = Actor::Scheduler(after.id);
             let uncovered: Vec<String> =
                 history.sent_by(after, *node).map(|(claim, _)| claim.to_string()).collect();
@@ -88,7 +96,7 @@ pub(crate) fn own_claims_count_once(step: &Step, history: &History) -> Check {
                 peer.host.as_ref().map(|h| h.stamp),
                 path(me, &[&"nodes", node, &"host"]),
             )
-        })
+        }))
     }))
 }
 
@@ -143,11 +151,10 @@ pub(crate) fn verdicts_are_true(step: &Step, history: &History) -> Check {
         return Check::Vacuous;
     };
     let Verdict { claim, decision } = verdict;
-    let find = |scheduler: &Scheduler| -> Option<Reservation> {
-        scheduler.nodes.get(&claim.node)?.claims.get(&claim.number).cloned()
+    let (Some(reservation), now) = (reservation(before, claim), reservation(after, claim)) else {
+        return Check::Vacuous;
     };
-    let (Some(reservation), now) = (find(before), find(after)) else { return Check::Vacuous };
-    if now.as_ref() == Some(&reservation) {
+    if now == Some(reservation) {
         return Check::Vacuous;
     }
     let request = reservation.attempt.request;
@@ -158,7 +165,8 @@ pub(crate) fn verdicts_are_true(step: &Step, history: &History) -> Check {
         }
         Decision::Gone => grant.is_some_and(|grant| grant.ended.is_some()),
         Decision::Refused(refusal) => {
-            history.refusals.get(claim) == Some(&(request, refusal.clone()))
+            let given = history.refusals.get(claim);
+            given.is_some_and(|(to, given)| *to == request && given == refusal)
         }
     };
     let me = Actor::Scheduler(after.id);
@@ -172,6 +180,10 @@ pub(crate) fn verdicts_are_true(step: &Step, history: &History) -> Check {
         .fact("claim", *claim, path(me, &[&"nodes", &claim.node, &"next"]))
     };
     all([(!is_true).then(violation)])
+}
+
+fn reservation<'a>(scheduler: &'a Scheduler, claim: &ClaimId) -> Option<&'a Reservation> {
+    scheduler.nodes.get(&claim.node)?.claims.get(&claim.number)
 }
 
 /// See [`crate::Safety::AnswersAreTrue`].
@@ -235,20 +247,23 @@ pub(crate) fn bounded(scheduler: &Scheduler) -> Check {
         ("attempts_pending_max", scheduler.attempts.len(), limits.attempts_pending_max, "attempts"),
     ];
     let maps = maps.into_iter().map(|(limit, size, max, field)| {
-        within(limit, size as u64, max as u64, path(me, &[&field]))
+        within(limit, size as u64, max as u64, || path(me, &[&field]))
     });
     let windows = scheduler.nodes.iter().map(|(node, peer)| {
-        let way = path(me, &[&"nodes", node, &"claims"]);
-        within("claims_open_max", peer.claims.len() as u64, limits.claims_open_max, way)
+        within("claims_open_max", peer.claims.len() as u64, limits.claims_open_max, || {
+            path(me, &[&"nodes", node, &"claims"])
+        })
     });
     let attempts = scheduler.attempts.iter().map(|(id, attempt)| {
-        let way = path(me, &[&"attempts", id, &"claims_made"]);
         let (made, max) = (attempt.claims_made, limits.claims_per_attempt_max);
-        within("claims_per_attempt_max", made.into(), max.into(), way)
+        within("claims_per_attempt_max", made.into(), max.into(), || {
+            path(me, &[&"attempts", id, &"claims_made"])
+        })
     });
     let refusals = scheduler.attempts.iter().map(|(id, attempt)| {
-        let way = path(me, &[&"attempts", id, &"refusals"]);
-        within("nodes_max", attempt.refusals.len() as u64, limits.nodes_max as u64, way)
+        within("nodes_max", attempt.refusals.len() as u64, limits.nodes_max as u64, || {
+            path(me, &[&"attempts", id, &"refusals"])
+        })
     });
     all(maps.chain(windows).chain(attempts).chain(refusals))
 }

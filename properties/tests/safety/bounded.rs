@@ -1,0 +1,84 @@
+use crate::truth::*;
+use counterfoil_properties::{Check, Safety};
+use counterfoil_protocol::scheduler::Input;
+use counterfoil_protocol::{
+    AttemptNumber, Client, Config, Given, Limits, Node, NodeId, RequestId, Rules, Scheduler,
+    client, scheduler,
+};
+
+fn limited(limits: Limits) -> Given<Config> {
+    Given::new(Config { limits, ..Config::default() })
+}
+
+#[test]
+fn of_a_node() {
+    let mut truth = Truth::default();
+    let mut node = truth.node(processors(2), Rules::ALL);
+    truth.step(&mut node, claims(0));
+    let taken = truth.step(&mut node, claims(1));
+    assert_eq!(truth.check(Safety::Bounded, &taken), Check::Holds);
+    // It starts again with a limit that it is above.
+    let limits = Limits { allocations_max: 1, ..Limits::default() };
+    let disk = node.durable.clone();
+    let taken = truth.start(|outputs| Node::start(NODE, disk, limited(limits), outputs));
+    let way = "n1/durable";
+    truth.violates(Safety::Bounded, &taken, "2 <= allocations_max = 1", &[("size", "2", way)]);
+
+    let mut taken = truth.step(&mut node, claims(1));
+    let fence = taken.after.fences.get_mut(&SCHEDULER).unwrap();
+    for number in 2..=64 {
+        fence.decided.insert(counterfoil_protocol::ClaimNumber(number), None);
+    }
+    let way = "n1/fences/s1/decided";
+    truth.violates(Safety::Bounded, &taken, "65 <= claims_open_max = 64", &[("size", "65", way)]);
+}
+
+#[test]
+fn of_a_scheduler() {
+    let mut truth = Truth::default();
+    let limits = Limits { nodes_max: 1, claims_per_attempt_max: 1, ..Limits::default() };
+    let disk = scheduler::Disk::default();
+    let start = |outputs: &mut _| Scheduler::start(SCHEDULER, disk, limited(limits), outputs);
+    let mut scheduler = truth.start(start).after;
+    truth.step(&mut scheduler, Input::Meet(NODE));
+    let taken = truth.step(&mut scheduler, Input::Meet(NodeId(2)));
+    assert_eq!(truth.check(Safety::Bounded, &taken), Check::Holds);
+    let mut crowded = taken;
+    crowded.after.nodes.insert(NodeId(2), scheduler::Peer::default());
+    let facts = [("size", "2", "s1/nodes")];
+    truth.violates(Safety::Bounded, &crowded, "2 <= nodes_max = 1", &facts);
+
+    let call = counterfoil_protocol::Call { attempt: attempt(1), demand: one() };
+    let mut taken = truth.step(&mut scheduler, Input::Call(CLIENT, call));
+    assert_eq!(truth.check(Safety::Bounded, &taken), Check::Holds);
+    taken.after.attempts.get_mut(&attempt(1)).unwrap().claims_made = 2;
+    let facts = [("size", "2", "s1/attempts/r1/1/claims_made")];
+    truth.violates(Safety::Bounded, &taken, "2 <= claims_per_attempt_max = 1", &facts);
+}
+
+#[test]
+fn of_a_client() {
+    let chosen = |number| client::Chosen {
+        claim: claim_id(number),
+        releasing: false,
+        demand: one(),
+        attempts_made: AttemptNumber(2),
+    };
+    let mut disk = client::Disk::default();
+    for number in 0..2 {
+        disk.choices.insert(RequestId(number), chosen(number));
+    }
+    let mut truth = Truth::default();
+    let mut start = |limits| {
+        let disk = disk.clone();
+        truth.start(|outputs| Client::start(CLIENT, disk, limited(limits), outputs))
+    };
+    let usual = start(Limits::default());
+    let few_requests = start(Limits { requests_max: 1, ..Limits::default() });
+    let few_attempts = start(Limits { attempts_max: 1, ..Limits::default() });
+    assert_eq!(truth.check(Safety::Bounded, &usual), Check::Holds);
+    let facts = [("size", "2", "c1/requests")];
+    truth.violates(Safety::Bounded, &few_requests, "2 <= requests_max = 1", &facts);
+    let facts = [("size", "2", "c1/requests/r0/attempts_made")];
+    truth.violates(Safety::Bounded, &few_attempts, "2 <= attempts_max = 1", &facts);
+}
