@@ -13,7 +13,7 @@ use counterfoil_protocol::scheduler::Input;
 use counterfoil_protocol::{
     Actor, Body, Choice, ClientId, Datagram, NodeId, Output, Scheduler, SchedulerId,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::ops::ControlFlow;
@@ -46,6 +46,8 @@ struct AroundScheduler {
     clients: BTreeMap<ClientId, Connected>,
     policy: Policy,
     events: Receiver<Event>,
+    /// Events that were taken and are left for the next turn.
+    held: VecDeque<Event>,
 }
 
 /// A client that is connected.
@@ -54,8 +56,8 @@ struct Connected {
     link: Link,
 }
 
-/// Counts the connections of this process.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Counts the connections of this process, in the order in which they were made.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct ConnectionNumber(u64);
 
 enum Event {
@@ -93,6 +95,7 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
         clients: BTreeMap::new(),
         policy: policy.clone(),
         events,
+        held: VecDeque::new(),
     };
     let mut driver = Driver::start(*id, kept, config(), common.recording.as_deref(), &mut around)?;
     let meet: Vec<Input> = around.nodes.keys().map(|node| Input::Meet(*node)).collect();
@@ -184,8 +187,15 @@ impl AroundScheduler {
         }
     }
 
-    /// A client that is connected already connects anew: its old connection is over.
+    /// A client that is connected already connects anew: its old connection is over. The machine is
+    /// told before it is given anything that arrives over the new one, and not again when the old
+    /// one ends.
     fn on_opened(&mut self, client: ClientId, connected: Connected, inputs: &mut Vec<Input>) {
+        let newer = |current: &Connected| current.connection > connected.connection;
+        if self.clients.get(&client).is_some_and(newer) {
+            // Its hello was read late, by another thread than that of the newer one.
+            return connected.link.shut();
+        }
         if let Some(old) = self.clients.insert(client, connected) {
             old.link.shut();
             inputs.push(Input::Disconnected(client));
@@ -233,7 +243,16 @@ impl Outside<Scheduler> for AroundScheduler {
         deadline: Option<Instant>,
         inputs: &mut Vec<Input>,
     ) -> io::Result<ControlFlow<()>> {
-        for event in gather(&self.events, deadline, BATCH_MAX) {
+        if self.held.is_empty() {
+            self.held = gather(&self.events, deadline, BATCH_MAX).into();
+        }
+        while let Some(event) = self.held.pop_front() {
+            // An answer leaves after its batch, over the connection that the client has by then.
+            // So that this is the one that its call came over, a batch is of one connection.
+            if matches!(event, Event::Opened(..) | Event::Closed(..)) && !inputs.is_empty() {
+                self.held.push_front(event);
+                break;
+            }
             match event {
                 Event::Arrival(Arrival::Datagram(datagram, _)) => {
                     self.on_datagram(*datagram, inputs);
@@ -293,3 +312,6 @@ impl Outside<Scheduler> for AroundScheduler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

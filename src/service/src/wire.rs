@@ -8,8 +8,6 @@
 //! Whatever arrives, decoding ends with a value or a [`DecodeError`]: it never panics, and never
 //! takes more memory than a small multiple of what arrived.
 
-mod unhinted;
-
 use counterfoil_protocol::{
     Answer, Body, Call, Changes, ClientId, Datagram, Demand, HostState, Inventory, Placement,
 };
@@ -166,7 +164,7 @@ fn decode<T: DeserializeOwned + Limited>(bytes: &[u8]) -> Result<T, DecodeError>
         return Err(DecodeError::Version(*version));
     }
     let mut deserializer = postcard::Deserializer::from_bytes(body);
-    let value: T = unhinted::deserialize(&mut deserializer).map_err(|error| {
+    let value = T::deserialize(&mut deserializer).map_err(|error| {
         let ended = error == postcard::Error::DeserializeUnexpectedEnd;
         if ended { DecodeError::Truncated } else { DecodeError::Malformed }
     })?;

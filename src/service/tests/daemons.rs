@@ -1,9 +1,9 @@
 //! Nodes and schedulers as processes, spoken to from outside.
 
 use counterfoil_protocol::{
-    Actor, Address, Answer, AttemptId, AttemptNumber, Body, Call, ClaimId, ClientId, Datagram,
-    Decision, Demand, Incarnation, NodeId, Placement, RequestId, ResourceClass, Resync,
-    SchedulerId, Verdict,
+    Actor, Address, Answer, AttemptId, AttemptNumber, Body, Call, ClaimId, ClassInventory,
+    ClientId, Datagram, Decision, Demand, HostState, Incarnation, Inventory, NodeId, Placement,
+    RequestId, ResourceClass, Resync, SchedulerId, Snapshot, Stamp, Verdict, Version,
 };
 use counterfoil_service::wire::{
     DATAGRAM_MAX, FROM_CLIENT_MAX, FromClient, TO_CLIENT_MAX, ToClient, decode_datagram,
@@ -170,11 +170,8 @@ impl Connection {
 
     /// Asks for one processor until it is placed.
     fn place(&mut self) -> ClaimId {
-        let resources = [(ResourceClass::Vcpu, 1)].into_iter().collect();
-        let demand = Demand { resources, ..Demand::default() };
         for number in 1.. {
-            let attempt = AttemptId { request: RequestId(1), number: AttemptNumber(number) };
-            self.say(&FromClient::Call(Call { attempt, demand: demand.clone() }));
+            self.call(number);
             if let Some(ToClient::Answer(Answer { placement: Placement::Placed(claim), .. })) =
                 self.hear()
             {
@@ -182,6 +179,14 @@ impl Connection {
             }
         }
         unreachable!("numbers do not end")
+    }
+
+    /// Asks for one processor.
+    fn call(&mut self, number: u32) {
+        let resources = [(ResourceClass::Vcpu, 1)].into_iter().collect();
+        let demand = Demand { resources, ..Demand::default() };
+        let attempt = AttemptId { request: RequestId(1), number: AttemptNumber(number) };
+        self.say(&FromClient::Call(Call { attempt, demand }));
     }
 
     /// Confirms `claim` until the node says something of it.
@@ -227,4 +232,79 @@ fn what_was_confirmed_through_a_scheduler_outlives_the_node_and_a_client_that_ta
     assert!(matches!(client.confirm(claim), Decision::Confirmed { .. }));
     assert_eq!(scheduler.stop().0, Some(0));
     assert_eq!(node.stop().0, Some(0));
+}
+
+/// A node that says only what a test has it say.
+struct Mute(UdpSocket);
+
+impl Mute {
+    fn new() -> Mute {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Mute(socket)
+    }
+
+    /// The next datagram that `is_meant` accepts, and where it came from.
+    fn hear(&self, is_meant: impl Fn(&Body) -> bool) -> (Datagram, SocketAddr) {
+        let mut buffer = [0; DATAGRAM_MAX];
+        loop {
+            let (length, from) = self.0.recv_from(&mut buffer).unwrap();
+            let datagram = decode_datagram(&buffer[..length]).unwrap();
+            if is_meant(&datagram.body) {
+                return (datagram, from);
+            }
+        }
+    }
+
+    /// Answers `datagram` as the first life of node 1.
+    fn answer(&self, (datagram, from): &(Datagram, SocketAddr), body: Body) {
+        let me = Address { actor: Actor::Node(NodeId(1)), incarnation: Some(Incarnation(1)) };
+        let answer = Datagram { src: me, dst: datagram.src, body };
+        self.0.send_to(&encode_datagram(&answer).unwrap(), from).unwrap();
+    }
+}
+
+#[test]
+fn a_call_is_answered_though_an_older_connection_of_its_client_ends_while_it_waits() {
+    let of_scheduler = tempfile::tempdir().unwrap();
+    let node = Mute::new();
+    let scheduler = Process::scheduler(of_scheduler.path(), node.0.local_addr().unwrap());
+    let resync = node.hear(|body| matches!(body, Body::Resync(_)));
+    let classes = [(ResourceClass::Vcpu, ClassInventory::of(4))].into_iter().collect();
+    let inventory = Inventory { classes, ..Inventory::default() };
+    let state = HostState { inventory, ..HostState::default() };
+    node.answer(&resync, Body::Snapshot(Snapshot { at: Version(0), state }));
+    // It asks for less once it knows more.
+    node.hear(|body| matches!(body, Body::Resync(Resync { have: Some(_) })));
+
+    let mut old = Connection::to(&scheduler);
+    old.say(&FromClient::Hello(ClientId(1)));
+    old.call(1);
+    let first = node.hear(|body| matches!(body, Body::Claim(_)));
+    let mut new = Connection::to(&scheduler);
+    new.say(&FromClient::Hello(ClientId(1)));
+    new.call(2);
+    let is_second = |body: &Body| {
+        let Body::Claim(first) = &first.0.body else { unreachable!("it is a claim") };
+        matches!(body, Body::Claim(claim) if claim.claim != first.claim)
+    };
+    let second = node.hear(is_second);
+    let mut rest = Vec::new();
+    old.0.set_read_timeout(None).unwrap();
+    // The scheduler ends the old connection.
+    let _ = old.0.read_to_end(&mut rest);
+    assert!(rest.is_empty());
+    drop(old);
+    std::thread::sleep(AGAIN);
+
+    let Body::Claim(claim) = &second.0.body else { unreachable!("it is a claim") };
+    let stamp = Stamp { incarnation: Incarnation(1), version: Version(1) };
+    let decision = Decision::Granted { at: stamp };
+    node.answer(&second, Body::Verdict(Verdict { claim: claim.claim, decision }));
+    new.0.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let Some(ToClient::Answer(Answer { attempt, placement })) = new.hear() else {
+        panic!("no answer");
+    };
+    assert_eq!((attempt.number, placement), (AttemptNumber(2), Placement::Placed(claim.claim)));
+    assert_eq!(scheduler.stop().0, Some(0));
 }

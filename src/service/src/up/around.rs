@@ -152,6 +152,10 @@ impl AroundClient {
 }
 
 /// Makes a connection, and reads it to its end.
+///
+/// One thread says everything of one connection, in order, and the next is made only once the end of
+/// this was taken in: so the machine is told of the end after everything that came over this
+/// connection, and before anything that comes over the next.
 fn stay_connected(client: ClientId, id: SchedulerId, address: SocketAddr, say: &SyncSender<Event>) {
     match TcpStream::connect(address)
         .and_then(|stream| split(stream, FROM_CLIENT_MAX, TO_CLIENT_MAX))
