@@ -13,10 +13,22 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// Where an exploration may end early.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bound {
-    /// Judge no state deeper than the first at which this safety property is violated.
-    pub first_violation_of: Option<usize>,
+    /// Judge no state deeper than the first violation of safety that is looked for.
+    pub first_violation: Sought,
     /// Judge no state deeper than this many actions. Those one action deeper are counted.
     pub depth_max: Option<usize>,
+}
+
+/// Which violation of a safety property ends an exploration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sought {
+    /// None: every state is wanted.
+    #[default]
+    None,
+    /// Any: with a broken protocol the states may have no end.
+    Any,
+    /// That of this property.
+    Of(usize),
 }
 
 /// What an exploration saw.
@@ -168,8 +180,8 @@ pub fn explore<P: Protocol>(
                 } else {
                     seen.goals.push(0);
                 }
-                if let Some(first) = bound.first_violation_of.and_then(|p| seen.violated.get(&p)) {
-                    depth_max = depth_max.min(seen.depths[*first as usize] as usize);
+                if let Some(first) = seen.first(bound.first_violation) {
+                    depth_max = depth_max.min(seen.depths[first as usize] as usize);
                 }
                 queue.push_back((to, next));
             }
@@ -184,6 +196,20 @@ impl<P: Protocol> Exploration<P> {
         self.stopped.is_none()
     }
 
+    /// How deep states were judged, if not all were: those one action deeper were only counted.
+    pub fn judged_to(&self) -> Option<usize> {
+        (self.stopped == Some(Stop::Depth)).then(|| self.depth.saturating_sub(1))
+    }
+
+    /// The first state with a violation that is looked for.
+    fn first(&self, sought: Sought) -> Option<u32> {
+        match sought {
+            Sought::None => None,
+            Sought::Any => self.violated.values().min().copied(),
+            Sought::Of(property) => self.violated.get(&property).copied(),
+        }
+    }
+
     fn counts(&self) -> (u64, u64, usize) {
         (self.states, self.distinct, self.depth)
     }
@@ -194,7 +220,7 @@ impl<P: Protocol> Exploration<P> {
         }
         let mut goals = 0;
         // Where only safety is asked, liveness is not judged: the graph will be cut off.
-        if bound.first_violation_of.is_none() {
+        if !matches!(bound.first_violation, Sought::Of(_)) {
             for index in 0..P::liveness().len() {
                 match P::goal(world, cluster, index) {
                     None => goals |= 1 << index,

@@ -31,16 +31,18 @@ impl Stop {
 pub static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// When a search must end.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Limit {
     /// Not later than this.
     pub deadline: Option<Instant>,
+    /// Once this is set: its answer is no longer wanted.
+    pub cancelled: Arc<AtomicBool>,
 }
 
 impl Limit {
     /// Why the search must end now, if it must.
     pub fn stop(&self) -> Option<Stop> {
-        if INTERRUPTED.load(Ordering::Relaxed) {
+        if INTERRUPTED.load(Ordering::Relaxed) || self.cancelled.load(Ordering::Relaxed) {
             Some(Stop::Interrupt)
         } else if self.deadline.is_some_and(|deadline| Instant::now() > deadline) {
             Some(Stop::Time)

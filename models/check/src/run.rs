@@ -3,12 +3,14 @@
 use crate::calmest::calmest;
 use crate::checker::{self, Seen};
 use crate::convergence::{self, Judgement};
-use crate::explore::{Bound, Exploration, explore};
+use crate::explore::{Bound, Exploration, Sought, explore};
 use crate::progress::{Limit, Progress, Stop};
 use counterfoil_protocol::Notice;
 use counterfoil_world::protocol::Protocol;
 use counterfoil_world::{Action, Counterfoil, Coverage, Expect, Scenario, Trace, World};
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How a scenario is to be run.
@@ -95,13 +97,13 @@ impl Report {
 /// Runs one scenario.
 pub fn run(scenario: &Scenario, options: &Options) -> Report {
     let started = Instant::now();
-    let limit = Limit { deadline: options.time.map(|time| started + time) };
+    let limit = Limit { deadline: options.time.map(|time| started + time), ..Limit::default() };
     let world: World<Counterfoil> = World::new(scenario.clone());
-    let wanted = match &scenario.expect {
-        Expect::Violates(property) => safety_index(property),
-        Expect::Holds => None,
+    let sought = match &scenario.expect {
+        Expect::Violates(property) => safety_index(property).map_or(Sought::None, Sought::Of),
+        Expect::Holds => Sought::Any,
     };
-    let (ours, stateright) = both(&world, options, wanted, limit);
+    let (ours, stateright) = both(&world, options, sought, &limit);
     let judgement = ours
         .is_complete()
         .then(|| convergence::judge(&ours.fair, &ours.goals, Counterfoil::liveness().len()));
@@ -135,34 +137,41 @@ fn safety_index(property: &str) -> Option<usize> {
     Counterfoil::safety().iter().position(|known| known.name == property)
 }
 
-/// Explores with both engines. Where a safety property is to be violated, both go as deep as its
-/// first violation and no deeper: with a rule off the states may have no end.
+/// Explores with both engines. Where safety is violated, both go as deep as the first violation and no
+/// deeper: with a rule off the states may have no end.
 fn both(
     world: &World<Counterfoil>,
     options: &Options,
-    wanted: Option<usize>,
-    limit: Limit,
+    sought: Sought,
+    limit: &Limit,
 ) -> (Exploration<Counterfoil>, Seen) {
-    let progress = Progress::new(&world.scenario.name, limit);
-    let bound = Bound { first_violation_of: wanted, depth_max: options.depth };
+    let progress = Progress::new(&world.scenario.name, limit.clone());
+    let bound = Bound { first_violation: sought, depth_max: options.depth };
     let ours = || {
         let seen = explore(world, options.seed, bound, &progress);
         progress.clear();
         seen
     };
-    let heals = wanted.is_none() && options.depth.is_none();
-    if wanted.is_some() || options.threads < 2 {
-        let ours = ours();
-        // What it counted last is one action deeper than what it judged.
-        let cut = ours.stopped == Some(Stop::Depth);
-        let depth = cut.then(|| ours.depth.saturating_sub(1)).or(options.depth);
-        let stateright = checker::check(world, heals, depth, limit);
+    let side_by_side = !matches!(sought, Sought::Of(_)) && options.depth.is_none();
+    if options.threads > 1 && side_by_side {
+        let (ours, stateright) = std::thread::scope(|scope| {
+            let whole = Limit { cancelled: Arc::default(), ..limit.clone() };
+            let cancelled = Arc::clone(&whole.cancelled);
+            let stateright = scope.spawn(move || checker::check(world, true, None, whole));
+            let ours = ours();
+            cancelled.store(!ours.is_complete(), Ordering::Relaxed);
+            (ours, stateright.join().expect("stateright does not panic"))
+        });
+        if ours.is_complete() {
+            return (ours, stateright);
+        }
+        let stateright = checker::check(world, false, ours.judged_to(), limit.clone());
         return (ours, stateright);
     }
-    std::thread::scope(|scope| {
-        let stateright = scope.spawn(|| checker::check(world, heals, options.depth, limit));
-        (ours(), stateright.join().expect("stateright does not panic"))
-    })
+    let ours = ours();
+    let heals = ours.is_complete() && side_by_side;
+    let stateright = checker::check(world, heals, ours.judged_to(), limit.clone());
+    (ours, stateright)
 }
 
 /// What is not as it should be.
@@ -180,7 +189,7 @@ fn findings(report: &Report, options: &Options) -> Vec<String> {
         if safe != *theirs {
             findings.push(format!("the engines disagree: violated {safe:?} and {theirs:?}"));
         }
-        let ours = report.violated.iter().find(live).is_none();
+        let ours = !report.violated.iter().any(|property| live(&property));
         if report.stateright.heals.is_some_and(|heals| heals != ours) {
             findings.push(format!("the engines disagree: it heals: {ours} and {}", !ours));
         }

@@ -83,8 +83,8 @@ struct Run {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// How long each scenario may take, e.g. 90s, 10m, 1h.
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    time: Option<Duration>,
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10m")]
+    time: Duration,
     /// 1: the two engines one after the other; 2: side by side.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
     threads: u8,
@@ -187,7 +187,7 @@ fn run_scenarios(options: &Run) -> u8 {
         !options.without.is_empty() || options.property.is_some() || options.depth.is_some();
     let how = Options {
         seed: options.seed,
-        time: options.time,
+        time: Some(options.time),
         depth: options.depth,
         threads: usize::from(options.threads),
         as_declared: !changed,
