@@ -105,6 +105,16 @@ fn a_fence_remembers_no_more_than_its_window() {
 }
 
 #[test]
+fn a_late_claim_lowers_no_floor() {
+    let mut node = node::fresh(ample());
+    let number = |number| ClaimId { number: ClaimNumber(number), ..claim_id(0) };
+    let inputs = [node::claims(number(2), 1, 1), node::claims(number(1), 0, 1)];
+    last(&mut node, &inputs);
+    assert_eq!(node.fences.get(&S1).unwrap().floor, ClaimNumber(1));
+    assert_eq!(last(&mut node, &[claims_of(1, 0)]), [Notice::ClaimBelowFloor]);
+}
+
+#[test]
 fn nodes_max_ignores_one_more() {
     let mut scheduler = scheduler::fresh(Limits { nodes_max: 1, ..ample() });
     let meet = |node| scheduler::Input::Meet(NodeId(node));

@@ -5,8 +5,8 @@ use crate::table::{Named, Subject, Table, assert_reads, step, table};
 pub(crate) use counterfoil_protocol::scheduler::{Disk, Input};
 use counterfoil_protocol::scheduler::{Eligibility, Peer, Scheduler};
 use counterfoil_protocol::{
-    Address, Answer, Body, Call, Changes, ClaimId, ClientId, Decision, Delta, HostState, Leave,
-    Limits, Machine, NodeId, Notice, Output, Placement, Reason, Refusal, RequestId, Resync,
+    Address, Answer, Body, Call, Changes, ClaimId, ClientId, Datagram, Decision, Delta, HostState,
+    Leave, Limits, Machine, NodeId, Notice, Output, Placement, Reason, Refusal, RequestId, Resync,
     SchedulerId, Snapshot, Status, Timer, Version,
 };
 
@@ -345,4 +345,29 @@ fn what_waits_asks_again_once_the_reservation_is_over() {
     let outputs = step(&mut scheduler, &decides(refused_capacity(stamp(1, 3))), "refused");
     assert!(outputs.contains(&asks), "{outputs:?}");
     assert!(scheduler.eligible(attempt(R2, 1), N1));
+}
+
+#[test]
+fn a_claim_names_the_lowest_number_that_is_open() {
+    let floors = |outputs: &[Output]| -> Vec<u64> {
+        let claim = |output: &Output| match output {
+            Output::Send(Datagram { body: Body::Claim(claim), .. }) => Some(claim.floor.0),
+            Output::Send(_)
+            | Output::Persist(_)
+            | Output::Call(..)
+            | Output::Answer(..)
+            | Output::SetTimer { .. }
+            | Output::Choose(_)
+            | Output::Ended(..)
+            | Output::Notice(_) => None,
+        };
+        outputs.iter().filter_map(claim).collect()
+    };
+    let inputs = [&claiming()[..], &[calls(2, R2, 1)]].concat();
+    let mut scheduler = after(fresh(small()), &inputs);
+    let second = step(&mut scheduler, &chooses(R2, Some(N1)), "claim 1 beside claim 0");
+    assert_eq!(floors(&second), [0]);
+    step(&mut scheduler, &grants(4), "claim 0 is decided, though not covered");
+    let again = step(&mut scheduler, &Input::Timer(Timer::Resend(claim_id(1))), "claim 1 again");
+    assert_eq!(floors(&again), [1]);
 }
