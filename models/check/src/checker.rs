@@ -6,13 +6,16 @@ use ahash::RandomState;
 use counterfoil_world::{Action, Cluster, Protocol, World};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A world as a stateright model. All of it is in [`World`]; this only translates.
 pub struct WorldModel<P: Protocol> {
     world: World<P>,
     heals: bool,
     limit: Limit,
+    /// Set once the search is over: what it found is told from every state, limit or not.
+    searched: Arc<AtomicBool>,
     hasher: RandomState,
     /// By fingerprint: whether it heals.
     healed: Mutex<HashMap<u64, bool>>,
@@ -37,7 +40,14 @@ const HEALS: &str = "heals";
 impl<P: Protocol> WorldModel<P> {
     /// Of `world`; with `heals`, judges in every state whether it heals.
     pub fn new(world: World<P>, heals: bool, limit: Limit) -> Self {
-        WorldModel { world, heals, limit, hasher: hasher(1), healed: Mutex::default() }
+        WorldModel {
+            world,
+            heals,
+            limit,
+            searched: Arc::default(),
+            hasher: hasher(1),
+            healed: Mutex::default(),
+        }
     }
 
     /// Whether fair steps can lead from here to where every goal is true and nothing is under way.
@@ -105,7 +115,7 @@ impl<P: Protocol> Model for WorldModel<P> {
 
     fn actions(&self, cluster: &Cluster<P>, actions: &mut Vec<Action<P>>) {
         // stateright cannot be stopped; but a search in which nothing is enabled soon ends.
-        if self.limit.stop().is_none() {
+        if self.searched.load(Ordering::Relaxed) || self.limit.stop().is_none() {
             actions.extend(self.world.enabled(cluster));
         }
     }
@@ -155,12 +165,15 @@ pub fn check<P: Protocol>(
 ) -> Seen {
     // A property that never fails keeps the search from ending at the last discovery.
     let never = HasDiscoveries::AllOf(["no such property"].into_iter().collect());
-    let mut builder = WorldModel::new(world.clone(), heals, limit).checker().finish_when(never);
+    let model = WorldModel::new(world.clone(), heals, limit);
+    let searched = Arc::clone(&model.searched);
+    let mut builder = model.checker().finish_when(never);
     if let Some(depth) = depth_max {
         // stateright counts states on the way, not actions, and does not judge the last.
         builder = builder.target_max_depth(depth + 2);
     }
     let checker = builder.spawn_bfs().join();
+    searched.store(true, Ordering::Relaxed);
     let mut violated: BTreeSet<&'static str> = checker.discoveries().into_keys().collect();
     let unhealed = violated.remove(HEALS);
     Seen {

@@ -205,9 +205,12 @@ fn findings(report: &Report, options: &Options) -> Vec<String> {
         }
         Expect::Violates(_) => {}
     }
-    if let (true, false, Some(pinned)) = (options.as_declared, cut_off, report.scenario.distinct)
+    let counted = match expect {
+        Expect::Holds => report.stopped.is_none(),
+        Expect::Violates(_) => !cut_off && options.depth.is_none(),
+    };
+    if let (true, true, Some(pinned)) = (options.as_declared, counted, report.scenario.distinct)
         && pinned != report.distinct
-        && options.depth.is_none()
     {
         findings.push(format!(
             "{} distinct states, and the scenario says {pinned}: its meaning changed",

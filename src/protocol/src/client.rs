@@ -1,6 +1,14 @@
 //! The client: owns its requests, and alone confirms and releases what was placed for them.
 
-use crate::collections::{Given, Map, Set};
+mod disk;
+mod request;
+
+pub use disk::{Change, Chosen, Disk};
+pub use request::{Phase, Request};
+
+use request::Awaited;
+
+use crate::collections::{Given, Map};
 use crate::config::{Config, Rule};
 use crate::id::{
     Actor, Address, AttemptId, AttemptNumber, ClaimId, ClientId, NodeId, RequestId, SchedulerId,
@@ -28,82 +36,6 @@ pub struct Client {
     pub requests: Map<RequestId, Request>,
 }
 
-/// What a client keeps on disk: its choices.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Disk {
-    /// What was chosen for each request, and not seen to be gone.
-    pub choices: Map<RequestId, Chosen>,
-}
-
-/// One write to the disk of a client.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Change {
-    /// A choice is made, or is to be released.
-    Choice(RequestId, Chosen),
-    /// The choice is gone.
-    Cleared(RequestId),
-}
-
-impl Disk {
-    /// Writes one change.
-    pub fn apply(&mut self, change: &Change) {
-        match change {
-            Change::Choice(request, chosen) => {
-                self.choices.insert(*request, chosen.clone());
-            }
-            Change::Cleared(request) => {
-                self.choices.remove(request);
-            }
-        }
-    }
-}
-
-/// A choice on disk, with what is needed to go on after a restart.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Chosen {
-    /// What was chosen.
-    pub claim: ClaimId,
-    /// Whether it is to be released.
-    pub releasing: bool,
-    /// What was wanted.
-    pub demand: Demand,
-    /// Attempts made so far.
-    pub attempts_made: AttemptNumber,
-}
-
-/// A request on record.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Request {
-    /// What is wanted.
-    pub demand: Demand,
-    /// Attempts made so far.
-    pub attempts_made: AttemptNumber,
-    /// Whether the driver is choosing a scheduler for the last attempt.
-    pub choosing: bool,
-    /// Attempts without an answer, and where they were made.
-    pub open: Map<AttemptNumber, SchedulerId>,
-    /// How far it is.
-    pub phase: Phase,
-    /// What was placed beside the choice, and is being released.
-    pub unwanted: Set<ClaimId>,
-}
-
-/// How far a request is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// A place is sought.
-    Seeking,
-    /// This was chosen, and the node has not said yet that it is confirmed.
-    Confirming(ClaimId),
-    /// This was chosen, and is confirmed.
-    Confirmed(ClaimId),
-    /// This was chosen, and is being released.
-    Releasing(ClaimId),
-    /// It is over.
-    Ended(Outcome),
-}
-
 /// What can happen to a client.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Input {
@@ -124,11 +56,12 @@ pub enum Input {
 /// What a user can order a client to do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Order {
-    /// To find a place for a new request.
+    /// To find a place for a new request. A request that a restart of the client made it forget is not
+    /// placed again under its old name: its attempts would be taken for the earlier ones.
     Place(RequestId, Demand),
     /// To give a request up: release what was placed for it, or stop seeking.
     Release(RequestId),
-    /// To forget a request that has ended.
+    /// To forget a request that has ended, with every attempt answered.
     Forget(RequestId),
     /// To take every claim on this node that it waits to confirm or release for gone: the operator
     /// declares that the node never comes back, or that it left. Nothing else frees a client whose
@@ -167,8 +100,10 @@ impl Client {
             Order::Release(id) => self.on_release(id, outbox),
             Order::NodeOver(node) => self.on_node_over(node, outbox),
             Order::Forget(id) => {
+                // With an attempt open its number must not be used again.
                 let over = |request: &Request| {
-                    matches!(request.phase, Phase::Ended(_)) && request.unwanted.is_empty()
+                    let settled = request.unwanted.is_empty() && request.open.is_empty();
+                    matches!(request.phase, Phase::Ended(_)) && settled
                 };
                 if self.requests.get(&id).is_some_and(over) {
                     notice(Notice::RequestForgotten, outbox);
@@ -240,6 +175,11 @@ impl Client {
         request.open.insert(attempt.number, scheduler);
         let call = Call { attempt, demand: request.demand.clone() };
         outbox.push(Output::Call(scheduler, call));
+        self.be_patient(attempt, outbox);
+    }
+
+    /// Sets the timer that makes another attempt beside this one.
+    fn be_patient(&self, attempt: AttemptId, outbox: &mut Vec<Output>) {
         let after = self.config.intervals.impatience;
         outbox.push(Output::SetTimer { timer: Timer::Impatience(attempt), after });
     }
@@ -373,6 +313,9 @@ impl Client {
                 request.phase = Phase::Seeking;
                 if request.open.is_empty() {
                     self.retry_or_end(id, &mut request, outbox);
+                } else if self.is_impatient(&request, request.attempts_made) {
+                    let last = AttemptId { request: id, number: request.attempts_made };
+                    self.be_patient(last, outbox);
                 }
             }
             (Decision::Gone, Awaited::Release) => {
@@ -483,50 +426,6 @@ impl Client {
     }
 }
 
-impl Request {
-    fn new(demand: Demand) -> Self {
-        Request {
-            demand,
-            attempts_made: AttemptNumber::default(),
-            choosing: false,
-            open: Map::default(),
-            phase: Phase::Seeking,
-            unwanted: Set::default(),
-        }
-    }
-
-    fn end(&mut self, id: RequestId, outcome: Outcome, outbox: &mut Vec<Output>) {
-        self.choosing = false;
-        self.phase = Phase::Ended(outcome.clone());
-        outbox.push(Output::Ended(id, outcome));
-    }
-
-    /// The claims that the client waits for a node to say something of.
-    fn awaited(&self) -> Vec<ClaimId> {
-        let choice = match self.phase {
-            Phase::Confirming(claim) | Phase::Releasing(claim) => Some(claim),
-            Phase::Seeking | Phase::Confirmed(_) | Phase::Ended(_) => None,
-        };
-        choice.into_iter().chain(self.unwanted.iter().copied()).collect()
-    }
-
-    /// What the client waits for the node to say of `claim`.
-    fn awaits(&self, claim: ClaimId) -> Option<Awaited> {
-        if self.unwanted.contains(&claim) {
-            return Some(Awaited::UnwantedRelease);
-        }
-        match self.phase {
-            Phase::Confirming(choice) if choice == claim => Some(Awaited::Confirmation),
-            Phase::Releasing(choice) if choice == claim => Some(Awaited::Release),
-            Phase::Seeking
-            | Phase::Confirming(_)
-            | Phase::Confirmed(_)
-            | Phase::Releasing(_)
-            | Phase::Ended(_) => None,
-        }
-    }
-}
-
 impl Machine for Client {
     type Input = Input;
 
@@ -565,14 +464,6 @@ impl Machine for Client {
         }
         timers
     }
-}
-
-/// What a client waits for a node to say of a claim.
-#[derive(Clone, Copy)]
-enum Awaited {
-    Confirmation,
-    Release,
-    UnwantedRelease,
 }
 
 fn notice(notice: Notice, outbox: &mut Vec<Output>) {

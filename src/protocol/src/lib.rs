@@ -169,28 +169,26 @@
 //!
 //! # What the checker changed
 //!
-//! Each of these stood otherwise once, and a run that broke the property named was found.
+//! Found by the checker, as a run that broke the property named:
 //!
-//! - *Sums keep no 0.* The sum of a class whose last allocation had ended kept an entry of 0, and
-//!   the sum of a node that never had one did not: a view that meant the same as the host state
-//!   differed from it (`views_are_real_states`). See [`Resources`].
-//! - *A later word ends a granted reservation.* A scheduler heard of the grant and, before its
-//!   cache covered it, that the allocation was gone, or from a later life of the node that the
-//!   claim was refused. It took neither as news, and set the demand aside for ever
-//!   (`own_claims_count_once`, in `copy_of_a_grant` and `late_claim_after_node_restart`). Both end
-//!   the reservation now.
-//! - *An allocation remembers the stamp of its grant.* The answer to a copy of a claim named the
-//!   stamp of the moment, so two verdicts on one claim said different things. Now every copy of a
-//!   verdict says the same.
-//! - *Whoever will never answer is not waited for.* Attempts waited for the verdict of a node that
-//!   had left, or that was rightly suspected (`every_request_ends`). A leave now ends the claims
-//!   meant for the life that left, and its attempts choose again; a suspicion answers the attempts
-//!   that wait for that node's verdict as [`Placement::Unavailable`].
-//! - *A break comes before what follows it.* When a connection broke and another was made, the
-//!   scheduler noticed the break after a call had arrived over the new one, and closed that
-//!   attempt, which nobody then answered (`every_request_ends`, in `connection_breaks`). So a
-//!   driver must give [`scheduler::Input::Disconnected`] and [`client::Input::Disconnected`] before
-//!   anything that arrives over a later connection.
+//! - *Sums keep no 0* (`views_are_real_states`). The sum of a class whose last allocation had ended
+//!   kept an entry of 0 in a scheduler's view, and had none at the node. See [`Resources`].
+//! - *A later word ends a granted reservation* (`own_claims_count_once`, in `copy_of_a_grant` and
+//!   `late_claim_after_node_restart`). A scheduler that had heard of a grant, and whose cache did not
+//!   cover it yet, took no notice when it then heard that the allocation was gone, and went on
+//!   setting it aside.
+//! - *A break comes before what follows it* (`every_request_ends`, in `connection_breaks`). A
+//!   connection broke, another was made, a call arrived over it, and only then the scheduler noticed
+//!   the break: it closed the new attempt too, which nobody then answered. So a driver must give
+//!   [`scheduler::Input::Disconnected`] and [`client::Input::Disconnected`] before anything that
+//!   arrives over a later connection.
+//!
+//! Found by the tests of the machines:
+//!
+//! - A verdict moves an attempt only if the attempt waits for that very claim: after a break, the
+//!   claim of an earlier attempt of the same name may still be open.
+//! - A late leave of an older life does not undo what is known of a later one.
+//! - A client whose choice is gone while another attempt is open sets the timer of that attempt again.
 
 pub mod client;
 pub mod collections;

@@ -1,18 +1,20 @@
 //! The node: sole authority over its own resources.
 
+mod disk;
+mod fence;
+mod updates;
+
+pub use disk::{Allocation, AllocationState, Change, Disk};
+pub use fence::Fence;
+
 use crate::collections::{Given, Map};
 use crate::config::{Config, Rule};
 use crate::host_state::{DeltaLog, HostState, Reason, Status, Touched};
-use crate::id::{
-    Actor, Address, ClaimId, ClaimNumber, Incarnation, NodeId, RequestId, SchedulerId, Stamp,
-    Version,
-};
+use crate::id::{Actor, Address, ClaimId, Incarnation, NodeId, SchedulerId, Stamp, Version};
 use crate::machine::{Machine, Output, Record, Timer};
-use crate::message::{
-    Body, Claim, Datagram, Decision, Delta, Leave, Refusal, Resync, Snapshot, Verdict,
-};
+use crate::message::{Body, Claim, Datagram, Decision, Leave, Refusal, Verdict};
 use crate::notice::Notice;
-use crate::resources::{Demand, Inventory, Resources};
+use crate::resources::{Inventory, Resources};
 use serde::{Deserialize, Serialize};
 
 /// A node.
@@ -42,99 +44,6 @@ pub struct Node {
     pub fences: Map<SchedulerId, Fence>,
     /// Whether it has drained and gone: it ignores everything.
     pub left: bool,
-}
-
-/// What a node keeps on disk.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Disk {
-    /// The life that was started last; 0 before the first.
-    pub incarnation: Incarnation,
-    /// What the node has.
-    pub inventory: Inventory,
-    /// Whether it takes new claims.
-    pub status: Status,
-    /// What was granted and is not over.
-    pub allocations: Map<ClaimId, Allocation>,
-}
-
-/// One write to the disk of a node.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Change {
-    /// A life starts.
-    Life(Incarnation),
-    /// The inventory is another.
-    Inventory(Inventory),
-    /// The status is another.
-    Status(Status),
-    /// An allocation is made, or changes its state.
-    Allocation(ClaimId, Allocation),
-    /// An allocation is over.
-    End(ClaimId),
-}
-
-impl Disk {
-    /// A disk on which only the inventory was written, before the first life.
-    pub fn new(inventory: Inventory) -> Self {
-        Disk { inventory, ..Disk::default() }
-    }
-
-    /// Writes one change.
-    pub fn apply(&mut self, change: &Change) {
-        match change {
-            Change::Life(incarnation) => self.incarnation = *incarnation,
-            Change::Inventory(inventory) => self.inventory = inventory.clone(),
-            Change::Status(status) => self.status = *status,
-            Change::Allocation(claim, allocation) => {
-                self.allocations.insert(*claim, allocation.clone());
-            }
-            Change::End(claim) => {
-                self.allocations.remove(claim);
-            }
-        }
-    }
-
-    /// The sum of all allocations.
-    pub fn used(&self) -> Resources {
-        let mut used = Resources::default();
-        for allocation in self.allocations.values() {
-            used.add(&allocation.demand.resources);
-        }
-        used
-    }
-}
-
-/// A demand granted on this node.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Allocation {
-    /// On whose behalf.
-    pub request: RequestId,
-    /// What was granted.
-    pub demand: Demand,
-    /// From this stamp on the host state contains it.
-    pub at: Stamp,
-    /// Whether its client has confirmed it.
-    pub state: AllocationState,
-}
-
-/// Whether an allocation is confirmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AllocationState {
-    /// Granted; it lapses if nobody confirms it.
-    Held,
-    /// Only its client ends it.
-    Confirmed,
-}
-
-/// What a node decided about the claims of one life of one scheduler, from the floor up.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-pub struct Fence {
-    /// The life of the scheduler.
-    pub incarnation: Incarnation,
-    /// Below this no verdict is waited for.
-    pub floor: ClaimNumber,
-    /// What was decided: granted (`None`), or refused.
-    pub decided: Map<ClaimNumber, Option<Refusal>>,
 }
 
 /// What can happen to a node.
@@ -404,52 +313,6 @@ impl Node {
         }
     }
 
-    fn on_resync(
-        &mut self,
-        src: Address,
-        scheduler: SchedulerId,
-        life: Incarnation,
-        resync: Resync,
-        outbox: &mut Vec<Output>,
-    ) {
-        if let Some(by) = self.later_life(scheduler, life) {
-            notice(Notice::ResyncSuperseded, outbox);
-            return self.send(src, Body::Superseded { by }, outbox);
-        }
-        let full = self.subscribers.len() >= self.config.limits.subscribers_max;
-        if full && !self.subscribers.contains_key(&scheduler) {
-            return notice(Notice::ResyncTooMany, outbox);
-        }
-        let known = self.subscribers.insert(scheduler, life) == Some(life);
-        self.set_timer(Timer::Forget(scheduler), self.config.intervals.silence, outbox);
-        let stamps_compared = self.config.rules.has(Rule::QuietStreamsCarryTheirStamp);
-        if !stamps_compared && known && resync.have.is_none() {
-            return notice(Notice::ResyncUnanswered, outbox);
-        }
-        let update = self.update_since(resync.have);
-        let arm = match update {
-            Update::Beat(_) => Notice::ResyncUpToDate,
-            Update::Delta(_) => Notice::ResyncByDelta,
-            Update::Snapshot(_) => Notice::ResyncBySnapshot,
-        };
-        notice(arm, outbox);
-        self.send(src, update.into_body(), outbox);
-    }
-
-    fn on_announce(&mut self, outbox: &mut Vec<Output>) {
-        let from = Stamp { incarnation: self.incarnation(), version: self.announced };
-        let update = self.update_since(Some(from));
-        let arm = match update {
-            Update::Beat(_) => Notice::AnnouncedBeat,
-            Update::Delta(_) => Notice::AnnouncedDelta,
-            Update::Snapshot(_) => Notice::AnnouncedSnapshot,
-        };
-        notice(arm, outbox);
-        self.announced = self.version;
-        self.send_to_subscribers(update.into_body(), outbox);
-        self.set_timer(Timer::Announce, self.config.intervals.beat, outbox);
-    }
-
     fn on_forget(&mut self, scheduler: SchedulerId, outbox: &mut Vec<Output>) {
         let forgotten = self.subscribers.remove(&scheduler).is_some();
         let arm = if forgotten { Notice::SubscriberForgotten } else { Notice::ForgetIgnored };
@@ -481,24 +344,6 @@ impl Node {
     /// Whether the node has drained.
     pub fn may_leave(&self) -> bool {
         self.durable.status == Status::Draining && self.durable.allocations.is_empty()
-    }
-
-    /// What a scheduler that has `have` misses: nothing, a delta if the log reaches back, or
-    /// everything.
-    fn update_since(&self, have: Option<Stamp>) -> Update {
-        let state = self.host_state();
-        let to = self.version;
-        let followed =
-            have.filter(|have| have.incarnation == self.incarnation() && have.version <= to);
-        let touched = followed.and_then(|have| self.recent.touched_since(have.version, to));
-        match (followed, touched) {
-            (Some(have), Some(touched)) => {
-                let from = have.version;
-                let delta = Delta { from, to, changes: state.changes(&touched) };
-                if from == to { Update::Beat(delta) } else { Update::Delta(delta) }
-            }
-            (None, _) | (_, None) => Update::Snapshot(Snapshot { at: to, state }),
-        }
     }
 
     /// The latest life of `scheduler` that is known, if it is later than `life`.
@@ -601,45 +446,6 @@ impl Machine for Node {
         }
         timers.extend(self.subscribers.keys().map(|scheduler| Timer::Forget(*scheduler)));
         timers
-    }
-}
-
-impl Allocation {
-    /// What the node says of it.
-    fn decision(&self) -> Decision {
-        match self.state {
-            AllocationState::Held => Decision::Granted { at: self.at },
-            AllocationState::Confirmed => Decision::Confirmed { at: self.at },
-        }
-    }
-}
-
-impl Fence {
-    /// Raises the floor and notes what was decided about `number`.
-    fn decide(&mut self, floor: ClaimNumber, number: ClaimNumber, refusal: Option<Refusal>) {
-        self.floor = self.floor.max(floor);
-        let below: Vec<ClaimNumber> =
-            self.decided.keys().copied().take_while(|decided| *decided < self.floor).collect();
-        for decided in below {
-            self.decided.remove(&decided);
-        }
-        self.decided.insert(number, refusal);
-    }
-}
-
-/// What a scheduler misses.
-enum Update {
-    Beat(Delta),
-    Delta(Delta),
-    Snapshot(Snapshot),
-}
-
-impl Update {
-    fn into_body(self) -> Body {
-        match self {
-            Update::Beat(delta) | Update::Delta(delta) => Body::Delta(delta),
-            Update::Snapshot(snapshot) => Body::Snapshot(snapshot),
-        }
     }
 }
 

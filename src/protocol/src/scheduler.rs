@@ -1,19 +1,25 @@
 //! The scheduler: decides from its cache alone, and learns from what nodes say.
 
+mod eligibility;
+mod placing;
+mod state;
+
+pub use eligibility::Eligibility;
+pub use state::{Attempt, Change, Disk, Host, Peer, Phase, Presence, Reservation};
+
 use crate::collections::{Given, Map};
 use crate::config::{Config, Rule};
-use crate::host_state::{HostState, Reason, Relation, Status};
+use crate::host_state::{Reason, Relation};
 use crate::id::{
     Actor, Address, AttemptId, ClaimId, ClaimNumber, ClientId, Incarnation, NodeId, SchedulerId,
     Stamp,
 };
 use crate::machine::{Choice, Machine, Output, Record, Timer};
 use crate::message::{
-    Answer, Body, Call, Claim, Datagram, Decision, Delta, Leave, Placement, Refusal, Resync,
-    Snapshot, Verdict,
+    Answer, Body, Call, Claim, Datagram, Decision, Delta, Leave, Placement, Resync, Snapshot,
+    Verdict,
 };
 use crate::notice::Notice;
-use crate::resources::{Demand, Resources};
 use serde::{Deserialize, Serialize};
 
 /// A scheduler.
@@ -40,104 +46,6 @@ pub struct Scheduler {
     pub attempts: Map<AttemptId, Attempt>,
 }
 
-/// What a scheduler keeps on disk.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Disk {
-    /// The life that was started last; 0 before the first.
-    pub incarnation: Incarnation,
-}
-
-/// One write to the disk of a scheduler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Change {
-    /// A life starts.
-    Life(Incarnation),
-}
-
-impl Disk {
-    /// Writes one change.
-    pub fn apply(&mut self, change: &Change) {
-        let Change::Life(incarnation) = change;
-        self.incarnation = *incarnation;
-    }
-}
-
-/// What a scheduler knows of one node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-pub struct Peer {
-    /// The last state that the node is known to have had; `None` until the first snapshot.
-    pub host: Option<Host>,
-    /// Whether it is thought to be there.
-    pub presence: Presence,
-    /// The number of the next claim on it.
-    pub next: ClaimNumber,
-    /// Own claims that are open, or granted and not covered by the cached stamp: each is set aside
-    /// from what is free.
-    pub claims: Map<ClaimNumber, Reservation>,
-}
-
-/// The last state that a node is known to have had.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Host {
-    /// When.
-    pub stamp: Stamp,
-    /// The state.
-    pub state: HostState,
-}
-
-/// Whether a node is thought to be there. It stands beside the host state, not in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Presence {
-    /// It is.
-    #[default]
-    Present,
-    /// It has been silent for long. Anything it says clears this.
-    Suspected,
-    /// It said that it leaves, at this stamp. A later life clears this.
-    Departed(Stamp),
-}
-
-/// A scheduler's deduction for one of its own claims.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Reservation {
-    /// For which attempt. It may be closed already.
-    pub attempt: AttemptId,
-    /// The life of the node that the claim is meant for.
-    pub node_life: Incarnation,
-    /// What was claimed.
-    pub demand: Demand,
-    /// The stamp from which on the host state contains it; `None` while there is no verdict.
-    pub granted: Option<Stamp>,
-}
-
-/// An attempt that is being worked on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Attempt {
-    /// Who waits for the answer.
-    pub client: ClientId,
-    /// What is wanted.
-    pub demand: Demand,
-    /// What it waits for.
-    pub phase: Phase,
-    /// Claims made so far.
-    pub claims_made: u32,
-    /// The last refusal of each node.
-    pub refusals: Map<NodeId, Refusal>,
-}
-
-/// What an attempt waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// The driver is choosing a node.
-    Choosing,
-    /// No node could be chosen, but one may be once the scheduler knows more.
-    Waiting,
-    /// The verdict on this claim.
-    Claiming(NodeId, ClaimNumber),
-}
-
 /// What can happen to a scheduler.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Input {
@@ -153,19 +61,6 @@ pub enum Input {
     Chosen(AttemptId, Option<NodeId>),
     /// A node is there, says the configuration or discovery.
     Meet(NodeId),
-}
-
-/// Whether a node can be chosen for an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Eligibility {
-    /// It can.
-    Eligible,
-    /// It is known that it cannot: a stamp, and a reason that is true of its host state then.
-    Excluded(Refusal),
-    /// Own reservations, or a refusal that the cache has not caught up with, are in the way.
-    NotNow,
-    /// Whether it could is unknown: no snapshot yet, suspected, or full.
-    Unknown,
 }
 
 impl Scheduler {
@@ -189,58 +84,6 @@ impl Scheduler {
     /// What it is given at construction.
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// Whether `node` can be chosen for `attempt`, by the cache alone.
-    pub fn eligibility(&self, attempt: &Attempt, node: NodeId) -> Eligibility {
-        let rules = self.config.rules;
-        let Some(peer) = self.nodes.get(&node) else { return Eligibility::Unknown };
-        let Some(host) = &peer.host else { return Eligibility::Unknown };
-        let mut state = &host.state;
-        let relaxed;
-        if rules.has(Rule::UnavailableNodesAreNotChosen) {
-            match peer.presence {
-                Presence::Present => {}
-                Presence::Suspected => return Eligibility::Unknown,
-                Presence::Departed(at) => {
-                    return Eligibility::Excluded(Refusal { at, reason: Reason::Draining });
-                }
-            }
-        } else {
-            relaxed = HostState { status: Status::Up, ..state.clone() };
-            state = &relaxed;
-        }
-        if let Some(refusal) = attempt.refusals.get(&node)
-            && host.stamp < refusal.at
-        {
-            return match refusal.reason {
-                Reason::OtherLife => Eligibility::NotNow,
-                Reason::Full => Eligibility::Unknown,
-                Reason::Draining
-                | Reason::NoSuchClass(_)
-                | Reason::Units(_)
-                | Reason::Capacity(_)
-                | Reason::Traits
-                | Reason::Zone
-                | Reason::Aggregates => Eligibility::Excluded(refusal.clone()),
-            };
-        }
-        if let Some(reason) = state.refuses(&attempt.demand, &Resources::default()) {
-            return Eligibility::Excluded(Refusal { at: host.stamp, reason });
-        }
-        if peer.window_is_full(self.config.limits.claims_open_max)
-            || state.refuses(&attempt.demand, &peer.set_aside()).is_some()
-        {
-            return Eligibility::NotNow;
-        }
-        Eligibility::Eligible
-    }
-
-    /// Whether the driver may choose `node` for `attempt`.
-    pub fn eligible(&self, attempt: AttemptId, node: NodeId) -> bool {
-        self.attempts
-            .get(&attempt)
-            .is_some_and(|attempt| self.eligibility(attempt, node) == Eligibility::Eligible)
     }
 
     fn on_datagram(&mut self, datagram: Datagram, outbox: &mut Vec<Output>) {
@@ -299,6 +142,7 @@ impl Scheduler {
             return notice(Notice::VerdictStale, outbox);
         };
         let id = reservation.attempt;
+        let waits = self.attempts.get(&id).is_some_and(|a| a.waits_for(node, claim.number));
         match decision {
             Decision::Granted { .. } | Decision::Confirmed { .. }
                 if reservation.granted.is_some() =>
@@ -316,18 +160,17 @@ impl Scheduler {
                     if covered { Notice::GrantCovered } else { Notice::GrantNotCovered },
                     outbox,
                 );
-                let answered = self.answer(id, Placement::Placed(claim), outbox);
-                notice(
-                    if answered { Notice::GrantAnswered } else { Notice::GrantUnwanted },
-                    outbox,
-                );
+                notice(if waits { Notice::GrantAnswered } else { Notice::GrantUnwanted }, outbox);
+                if waits {
+                    self.answer(id, Placement::Placed(claim), outbox);
+                }
             }
             Decision::Refused(refusal) => {
                 peer.claims.remove(&claim.number);
                 if refusal.reason == Reason::OtherLife {
                     self.resync(node, outbox);
                 }
-                let Some(attempt) = self.attempts.get_mut(&id) else {
+                let Some(attempt) = self.attempts.get_mut(&id).filter(|_| waits) else {
                     return notice(Notice::RefusalUnwanted, outbox);
                 };
                 notice(Notice::RefusalLearnt, outbox);
@@ -339,9 +182,9 @@ impl Scheduler {
             Decision::Gone => {
                 peer.claims.remove(&claim.number);
                 notice(Notice::ClaimGone, outbox);
-                if self.config.rules.has(Rule::GoneEndsTheAttempt) {
+                if waits && self.config.rules.has(Rule::GoneEndsTheAttempt) {
                     self.answer(id, Placement::Exhausted, outbox);
-                } else {
+                } else if waits {
                     self.choose_again(id, outbox);
                 }
             }
@@ -413,7 +256,8 @@ impl Scheduler {
     ) {
         let at = Stamp { incarnation: life, version: leave.at };
         let peer = self.nodes.get_mut(&node).expect("met above");
-        if peer.host.as_ref().is_some_and(|host| host.stamp > at) {
+        let left_later = matches!(peer.presence, Presence::Departed(known) if known >= at);
+        if left_later || peer.host.as_ref().is_some_and(|host| host.stamp > at) {
             return notice(Notice::LeaveStale, outbox);
         }
         notice(Notice::NodeDeparted, outbox);
@@ -427,18 +271,19 @@ impl Scheduler {
                 peer.claims.insert(*number, reservation.clone());
             }
         }
-        let open = |reservation: &&Reservation| reservation.granted.is_none();
-        for reservation in claims.values().filter(|r| of_this_life(r)).filter(open) {
-            self.choose_again(reservation.attempt, outbox);
+        let over = claims.iter().filter(|(_, r)| of_this_life(r) && r.granted.is_none());
+        for (number, reservation) in over {
+            let id = reservation.attempt;
+            if self.attempts.get(&id).is_some_and(|a| a.waits_for(node, *number)) {
+                self.choose_again(id, outbox);
+            }
         }
     }
 
-    /// The claim of this attempt is over: it asks for another node, if it is open.
+    /// The claim that this attempt waits for is over: it asks for another node.
     fn choose_again(&mut self, id: AttemptId, outbox: &mut Vec<Output>) {
-        if let Some(attempt) = self.attempts.get_mut(&id) {
-            attempt.phase = Phase::Choosing;
-            outbox.push(Output::Choose(Choice::Node(id)));
-        }
+        self.attempts.get_mut(&id).expect("the caller found it").phase = Phase::Choosing;
+        outbox.push(Output::Choose(Choice::Node(id)));
     }
 
     fn on_superseded(&mut self, by: Incarnation, outbox: &mut Vec<Output>) {
@@ -451,135 +296,6 @@ impl Scheduler {
             self.answer(attempt, Placement::Unavailable, outbox);
         }
         self.stopped = true;
-    }
-
-    fn on_call(&mut self, client: ClientId, call: Call, outbox: &mut Vec<Output>) {
-        let Call { attempt: id, demand } = call;
-        let refuse = |placement, outbox: &mut Vec<Output>| {
-            outbox.push(Output::Answer(client, Answer { attempt: id, placement }));
-        };
-        if self.attempts.contains_key(&id) {
-            return notice(Notice::AttemptRepeated, outbox);
-        }
-        if self.attempts.len() >= self.config.limits.attempts_pending_max {
-            notice(Notice::AttemptsFull, outbox);
-            return refuse(Placement::Overloaded, outbox);
-        }
-        notice(Notice::AttemptOpened, outbox);
-        let phase = Phase::Choosing;
-        let attempt = Attempt { client, demand, phase, claims_made: 0, refusals: Map::default() };
-        self.attempts.insert(id, attempt);
-        outbox.push(Output::Choose(Choice::Node(id)));
-    }
-
-    /// The attempts of a client that is gone are closed. Their claims stay open until a verdict,
-    /// for they may have been granted.
-    fn on_disconnected(&mut self, client: ClientId, outbox: &mut Vec<Output>) {
-        notice(Notice::AttemptsClosed, outbox);
-        let of_client: Vec<AttemptId> = self
-            .attempts
-            .iter()
-            .filter(|(_, attempt)| attempt.client == client)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in of_client {
-            self.attempts.remove(&id);
-        }
-    }
-
-    fn on_chosen(&mut self, id: AttemptId, node: Option<NodeId>, outbox: &mut Vec<Output>) {
-        let Some(attempt) =
-            self.attempts.get(&id).filter(|attempt| attempt.phase == Phase::Choosing).cloned()
-        else {
-            return notice(Notice::ChoiceUnasked, outbox);
-        };
-        let limits = &self.config.limits;
-        let exhausted = attempt.claims_made >= limits.claims_per_attempt_max
-            && self.config.rules.has(Rule::GoneEndsTheAttempt);
-        match node {
-            Some(_) if exhausted => {
-                notice(Notice::AttemptExhausted, outbox);
-                self.answer(id, Placement::Exhausted, outbox);
-            }
-            Some(node) if self.eligibility(&attempt, node) == Eligibility::Eligible => {
-                self.claim(id, attempt, node, outbox);
-            }
-            Some(_) => {
-                notice(Notice::ChoiceIneligible, outbox);
-                outbox.push(Output::Choose(Choice::Node(id)));
-            }
-            None => self.without_node(id, &attempt, outbox),
-        }
-    }
-
-    /// Sends a new claim.
-    fn claim(&mut self, id: AttemptId, attempt: Attempt, node: NodeId, outbox: &mut Vec<Output>) {
-        notice(Notice::ClaimSent, outbox);
-        let peer = self.nodes.get_mut(&node).expect("eligible, so known");
-        let host = peer.host.as_ref().expect("eligible, so its state is known");
-        let number = peer.next;
-        peer.next = number.next();
-        let reservation = Reservation {
-            attempt: id,
-            node_life: host.stamp.incarnation,
-            demand: attempt.demand.clone(),
-            granted: None,
-        };
-        peer.claims.insert(number, reservation);
-        let phase = Phase::Claiming(node, number);
-        let claims_made = attempt.claims_made + 1;
-        self.attempts.insert(id, Attempt { phase, claims_made, ..attempt });
-        self.send_claim(node, number, outbox);
-    }
-
-    /// No node is eligible: waits, or says why not.
-    fn without_node(&mut self, id: AttemptId, attempt: &Attempt, outbox: &mut Vec<Output>) {
-        let mut excluded = Map::default();
-        let mut unknown = self.nodes.is_empty();
-        let mut not_now = false;
-        for node in self.nodes.keys() {
-            match self.eligibility(attempt, *node) {
-                Eligibility::Excluded(refusal) => {
-                    excluded.insert(*node, refusal);
-                }
-                Eligibility::NotNow => not_now = true,
-                // A policy that passes over an eligible node has reasons that the protocol does not
-                // know, so the protocol cannot claim that there is no valid host.
-                Eligibility::Unknown | Eligibility::Eligible => unknown = true,
-            }
-        }
-        if not_now {
-            notice(Notice::AttemptWaits, outbox);
-            let attempt = Attempt { phase: Phase::Waiting, ..attempt.clone() };
-            self.attempts.insert(id, attempt);
-        } else if unknown {
-            notice(Notice::AttemptUnavailable, outbox);
-            self.answer(id, Placement::Unavailable, outbox);
-        } else {
-            notice(Notice::AttemptHasNoValidHost, outbox);
-            self.answer(id, Placement::NoValidHost(excluded), outbox);
-        }
-    }
-
-    /// Something was learnt: every attempt that waits asks for a node again.
-    fn reconsider(&mut self, outbox: &mut Vec<Output>) {
-        let waiting: Vec<AttemptId> = self
-            .attempts
-            .iter()
-            .filter(|(_, attempt)| attempt.phase == Phase::Waiting)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in waiting {
-            self.attempts.get_mut(&id).expect("listed above").phase = Phase::Choosing;
-            outbox.push(Output::Choose(Choice::Node(id)));
-        }
-    }
-
-    /// Answers and closes an attempt, if it is open.
-    fn answer(&mut self, id: AttemptId, placement: Placement, outbox: &mut Vec<Output>) -> bool {
-        let Some(attempt) = self.attempts.remove(&id) else { return false };
-        outbox.push(Output::Answer(attempt.client, Answer { attempt: id, placement }));
-        true
     }
 
     /// Makes sure that `node` is known; false if there is no room for it.
@@ -687,41 +403,6 @@ impl Scheduler {
 
     fn set_timer(&self, timer: Timer, after: std::time::Duration, outbox: &mut Vec<Output>) {
         outbox.push(Output::SetTimer { timer, after });
-    }
-}
-
-impl Peer {
-    /// The lowest claim number that is still open; the next one if none is.
-    pub fn floor(&self) -> ClaimNumber {
-        let open = self.claims.iter().find(|(_, reservation)| reservation.granted.is_none());
-        open.map_or(self.next, |(number, _)| *number)
-    }
-
-    /// Whether no further claim may be made before one of its own is decided and covered.
-    fn window_is_full(&self, claims_open_max: u64) -> bool {
-        self.next.0 - self.floor().0 >= claims_open_max
-            || self.claims.len() as u64 >= claims_open_max
-    }
-
-    /// The sum of all reservations.
-    pub fn set_aside(&self) -> Resources {
-        let mut sum = Resources::default();
-        for reservation in self.claims.values() {
-            sum.add(&reservation.demand.resources);
-        }
-        sum
-    }
-
-    /// Ends the reservations whose grant the cached stamp covers; whether none is left that is
-    /// granted.
-    fn drop_covered(&mut self) -> bool {
-        let cached = self.host.as_ref().map(|host| host.stamp);
-        let granted = self.claims.iter().filter_map(|(number, r)| Some((*number, r.granted?)));
-        let (covered, waiting): (Vec<_>, Vec<_>) = granted.partition(|(_, at)| Some(*at) <= cached);
-        for (number, _) in covered {
-            self.claims.remove(&number);
-        }
-        waiting.is_empty()
     }
 }
 

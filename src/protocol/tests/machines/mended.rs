@@ -99,14 +99,47 @@ fn a_break_noticed_after_the_next_call_would_close_it_unanswered() {
     assert_eq!(scheduler.attempts.len(), 1);
 }
 
-/// Known and not mended: the timer of an attempt that stayed open beside a choice that is gone
-/// matters again, and is not set again. The attempt is still answered, or its connection breaks.
 #[test]
-#[should_panic(expected = "Impatience(r1/2) matters and was never set")]
 fn an_open_attempt_is_impatient_again_once_the_choice_is_gone() {
     let placed = client::answers(R1, 1, Placement::Placed(claim_id(0)));
     let inputs = [&client::calling_twice()[..], &[placed]].concat();
     let limits = Limits { attempts_max: 3, ..small() };
     let mut client = client::after(client::fresh(limits), &inputs);
-    step(&mut client, &client::decides(claim_id(0), Decision::Gone), "gone");
+    let outputs = step(&mut client, &client::decides(claim_id(0), Decision::Gone), "gone");
+    let last = Timer::Impatience(attempt(R1, 2));
+    let sets = |output: &Output| matches!(output, Output::SetTimer { timer, .. } if *timer == last);
+    assert!(outputs.iter().any(sets), "{outputs:?}");
+}
+
+#[test]
+fn a_late_leave_of_an_older_life_does_not_undo_a_later_one() {
+    let left =
+        |life, version| scheduler::from(N1, life, Body::Leave(Leave { at: Version(version) }));
+    let inputs = [scheduler::snapshot(N1, 1, 3, 0), left(2, 0), left(1, 3)];
+    let mut scheduler = scheduler::after(scheduler::fresh(small()), &inputs);
+    step(&mut scheduler, &scheduler::beat(2, 0), "a late beat of the life that left");
+    let presence = scheduler.nodes.get(&N1).unwrap().presence;
+    assert_eq!(presence, counterfoil_protocol::scheduler::Presence::Departed(stamp(2, 0)));
+}
+
+#[test]
+fn a_verdict_on_an_earlier_claim_does_not_move_the_attempt_of_the_same_name() {
+    let again = [
+        scheduler::Input::Disconnected(C1),
+        scheduler::snapshot(N2, 1, 0, 0),
+        scheduler::calls(1, R1, 1),
+        scheduler::chooses(R1, Some(N2)),
+    ];
+    let inputs = [&scheduler::claiming()[..], &again].concat();
+    let claiming = scheduler::after(scheduler::fresh(small()), &inputs);
+    let before = claiming.attempts.clone();
+    let late =
+        [Decision::Gone, refused_capacity(stamp(1, 9)), Decision::Granted { at: stamp(1, 9) }];
+    for decision in late {
+        let mut scheduler = claiming.clone();
+        let outputs = step(&mut scheduler, &scheduler::decides(decision), "of the first call");
+        assert_eq!(scheduler.attempts, before);
+        let answers = |output: &Output| matches!(output, Output::Answer(..) | Output::Choose(_));
+        assert!(!outputs.iter().any(answers), "{outputs:?}");
+    }
 }

@@ -1,0 +1,75 @@
+//! Which nodes can be chosen, by the cache alone.
+
+use super::{Attempt, Presence, Scheduler};
+use crate::config::Rule;
+use crate::host_state::{HostState, Reason, Status};
+use crate::id::{AttemptId, NodeId};
+use crate::message::Refusal;
+use crate::resources::Resources;
+
+/// Whether a node can be chosen for an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Eligibility {
+    /// It can.
+    Eligible,
+    /// It is known that it cannot: a stamp, and a reason that is true of its host state then.
+    Excluded(Refusal),
+    /// Own reservations, or a refusal that the cache has not caught up with, are in the way.
+    NotNow,
+    /// Whether it could is unknown: no snapshot yet, suspected, or full.
+    Unknown,
+}
+
+impl Scheduler {
+    /// Whether `node` can be chosen for `attempt`, by the cache alone.
+    pub fn eligibility(&self, attempt: &Attempt, node: NodeId) -> Eligibility {
+        let rules = self.config.rules;
+        let Some(peer) = self.nodes.get(&node) else { return Eligibility::Unknown };
+        let Some(host) = &peer.host else { return Eligibility::Unknown };
+        let mut state = &host.state;
+        let relaxed;
+        if rules.has(Rule::UnavailableNodesAreNotChosen) {
+            match peer.presence {
+                Presence::Present => {}
+                Presence::Suspected => return Eligibility::Unknown,
+                Presence::Departed(at) => {
+                    return Eligibility::Excluded(Refusal { at, reason: Reason::Draining });
+                }
+            }
+        } else {
+            relaxed = HostState { status: Status::Up, ..state.clone() };
+            state = &relaxed;
+        }
+        if let Some(refusal) = attempt.refusals.get(&node)
+            && host.stamp < refusal.at
+        {
+            return match refusal.reason {
+                Reason::OtherLife => Eligibility::NotNow,
+                Reason::Full => Eligibility::Unknown,
+                Reason::Draining
+                | Reason::NoSuchClass(_)
+                | Reason::Units(_)
+                | Reason::Capacity(_)
+                | Reason::Traits
+                | Reason::Zone
+                | Reason::Aggregates => Eligibility::Excluded(refusal.clone()),
+            };
+        }
+        if let Some(reason) = state.refuses(&attempt.demand, &Resources::default()) {
+            return Eligibility::Excluded(Refusal { at: host.stamp, reason });
+        }
+        if peer.window_is_full(self.config.limits.claims_open_max)
+            || state.refuses(&attempt.demand, &peer.set_aside()).is_some()
+        {
+            return Eligibility::NotNow;
+        }
+        Eligibility::Eligible
+    }
+
+    /// Whether the driver may choose `node` for `attempt`.
+    pub fn eligible(&self, attempt: AttemptId, node: NodeId) -> bool {
+        self.attempts
+            .get(&attempt)
+            .is_some_and(|attempt| self.eligibility(attempt, node) == Eligibility::Eligible)
+    }
+}

@@ -1,0 +1,149 @@
+//! What a scheduler knows, and works on.
+
+use crate::collections::Map;
+use crate::host_state::HostState;
+use crate::id::{AttemptId, ClaimNumber, ClientId, Incarnation, NodeId, Stamp};
+use crate::message::Refusal;
+use crate::resources::{Demand, Resources};
+use serde::{Deserialize, Serialize};
+
+/// What a scheduler keeps on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Disk {
+    /// The life that was started last; 0 before the first.
+    pub incarnation: Incarnation,
+}
+
+/// One write to the disk of a scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Change {
+    /// A life starts.
+    Life(Incarnation),
+}
+
+impl Disk {
+    /// Writes one change.
+    pub fn apply(&mut self, change: &Change) {
+        let Change::Life(incarnation) = change;
+        self.incarnation = *incarnation;
+    }
+}
+
+/// What a scheduler knows of one node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct Peer {
+    /// The last state that the node is known to have had; `None` until the first snapshot.
+    pub host: Option<Host>,
+    /// Whether it is thought to be there.
+    pub presence: Presence,
+    /// The number of the next claim on it.
+    pub next: ClaimNumber,
+    /// Own claims that are open, or granted and not covered by the cached stamp: each is set aside
+    /// from what is free.
+    pub claims: Map<ClaimNumber, Reservation>,
+}
+
+/// The last state that a node is known to have had.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Host {
+    /// When.
+    pub stamp: Stamp,
+    /// The state.
+    pub state: HostState,
+}
+
+/// Whether a node is thought to be there. It stands beside the host state, not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// It is.
+    #[default]
+    Present,
+    /// It has been silent for long. Anything it says clears this.
+    Suspected,
+    /// It said that it leaves, at this stamp. A later life clears this.
+    Departed(Stamp),
+}
+
+/// A scheduler's deduction for one of its own claims.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Reservation {
+    /// For which attempt. It may be closed already.
+    pub attempt: AttemptId,
+    /// The life of the node that the claim is meant for.
+    pub node_life: Incarnation,
+    /// What was claimed.
+    pub demand: Demand,
+    /// The stamp from which on the host state contains it; `None` while there is no verdict.
+    pub granted: Option<Stamp>,
+}
+
+/// An attempt that is being worked on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Attempt {
+    /// Who waits for the answer.
+    pub client: ClientId,
+    /// What is wanted.
+    pub demand: Demand,
+    /// What it waits for.
+    pub phase: Phase,
+    /// Claims made so far.
+    pub claims_made: u32,
+    /// The last refusal of each node.
+    pub refusals: Map<NodeId, Refusal>,
+}
+
+/// What an attempt waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The driver is choosing a node.
+    Choosing,
+    /// No node could be chosen, but one may be once the scheduler knows more.
+    Waiting,
+    /// The verdict on this claim.
+    Claiming(NodeId, ClaimNumber),
+}
+
+impl Attempt {
+    /// Whether it waits for the verdict on this claim. The claim of an earlier attempt of the same name
+    /// may still be open after its connection broke.
+    pub(crate) fn waits_for(&self, node: NodeId, number: ClaimNumber) -> bool {
+        self.phase == Phase::Claiming(node, number)
+    }
+}
+
+impl Peer {
+    /// The lowest claim number that is still open; the next one if none is.
+    pub fn floor(&self) -> ClaimNumber {
+        let open = self.claims.iter().find(|(_, reservation)| reservation.granted.is_none());
+        open.map_or(self.next, |(number, _)| *number)
+    }
+
+    /// Whether no further claim may be made before one of its own is decided and covered.
+    pub(crate) fn window_is_full(&self, claims_open_max: u64) -> bool {
+        self.next.0 - self.floor().0 >= claims_open_max
+            || self.claims.len() as u64 >= claims_open_max
+    }
+
+    /// The sum of all reservations.
+    pub fn set_aside(&self) -> Resources {
+        let mut sum = Resources::default();
+        for reservation in self.claims.values() {
+            sum.add(&reservation.demand.resources);
+        }
+        sum
+    }
+
+    /// Ends the reservations whose grant the cached stamp covers; whether none is left that is
+    /// granted.
+    pub(crate) fn drop_covered(&mut self) -> bool {
+        let cached = self.host.as_ref().map(|host| host.stamp);
+        let granted = self.claims.iter().filter_map(|(number, r)| Some((*number, r.granted?)));
+        let (covered, waiting): (Vec<_>, Vec<_>) = granted.partition(|(_, at)| Some(*at) <= cached);
+        for (number, _) in covered {
+            self.claims.remove(&number);
+        }
+        waiting.is_empty()
+    }
+}
