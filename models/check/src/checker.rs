@@ -52,8 +52,8 @@ impl<P: Protocol> WorldModel<P> {
 
     /// Whether fair steps can lead from here to where every goal is true and nothing is under way.
     ///
-    /// Takes the first fair action that leads to a new state, datagrams and letters first, timers last,
-    /// and turns back where all are known. Where it was before, its answer is reused.
+    /// Takes the first fair action that leads to a new state, datagrams and letters first, timers
+    /// last, and turns back where all are known. Where it was before, its answer is reused.
     fn heals(&self, from: &Cluster<P>) -> bool {
         let mut tried = HashSet::from([fingerprint(&self.hasher, from)]);
         let mut way = vec![(from.clone(), self.fair_steps(from))];

@@ -5,8 +5,8 @@
 //! still under way is not in C. Over all states that are reachable with faults:
 //!
 //! - b1, *heals*: from every state a state of C can be reached by fair steps;
-//! - b2, *stable*: no fair step leaves C. It is so by the choice of C; what is said is how many states
-//!   it leaves out;
+//! - b2, *stable*: no fair step leaves C. It is so by the choice of C; what is said is how many
+//!   states it leaves out;
 //! - b3: every bottom component of the graph lies in C. Then, in a finite graph, every run that is
 //!   fair from some point on ends in C and stays (strong fairness), and so does, with probability 1,
 //!   every run under a scheduler that gives each enabled step a chance;
@@ -27,8 +27,8 @@ pub struct Judgement {
     pub heal_steps_max: u32,
     /// b2: states in which every goal is true but that a fair run may leave: not in C.
     pub transient: u64,
-    /// b3: by liveness property: a state of a bottom component in which it is false, the one with the
-    /// lowest index.
+    /// b3: by liveness property: a state of a bottom component in which it is false, the one with
+    /// the lowest index.
     pub violated: Vec<Option<u32>>,
     /// b3: how many bottom components there are.
     pub bottoms: u64,
@@ -74,8 +74,8 @@ pub fn judge(fair: &Graph, goals: &[u8], properties: usize) -> Judgement {
     judgement
 }
 
-/// A way through a component from `state` back to it, by fair steps: the states on it after `state`.
-/// Empty if nothing fair changes anything any more.
+/// A way through a component from `state` back to it, by fair steps: the states on it after
+/// `state`. Empty if nothing fair changes anything any more.
 pub fn cycle(fair: &Graph, state: u32) -> Vec<u32> {
     let mut from = std::collections::HashMap::new();
     let mut queue = std::collections::VecDeque::from([state]);
@@ -180,8 +180,8 @@ fn heal(fair: &Graph, converged: &impl Fn(u32) -> bool) -> (u64, u32) {
     }
 }
 
-/// Whether a run may stay in this component for ever although no action that stays enabled is put off
-/// for ever.
+/// Whether a run may stay in this component for ever although no action that stays enabled is put
+/// off for ever.
 fn can_be_stayed_in(fair: &Graph, component: &[u32], inside: &HashSet<u32>) -> bool {
     let mut always: Option<BTreeSet<u32>> = None;
     let mut taken = HashSet::new();

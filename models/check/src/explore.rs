@@ -1,8 +1,8 @@
 //! Our own explorer: breadth first, with the fault-free steps kept as a graph.
 //!
-//! It visits the same states as stateright does, by the same [`World::enabled`] and [`World::apply`],
-//! and must count as many. What it adds is the graph of fair steps, which liveness is judged on
-//! ([`crate::convergence`]), and what was covered.
+//! It visits the same states as stateright does, by the same [`World::enabled`] and
+//! [`World::apply`], and must count as many. What it adds is the graph of fair steps, which
+//! liveness is judged on ([`crate::convergence`]), and what was covered.
 
 use crate::progress::{Progress, Stop};
 use ahash::RandomState;
@@ -66,8 +66,8 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// The fair steps of `state`: to which state, by which action (a hash of it). A step that changes
-    /// nothing leads to the state itself.
+    /// The fair steps of `state`: to which state, by which action (a hash of it). A step that
+    /// changes nothing leads to the state itself.
     pub fn steps(&self, state: u32) -> &[(u32, u32)] {
         let end = self.starts.get(state as usize + 1).map_or(self.edges.len(), |end| *end as usize);
         &self.edges[self.starts[state as usize] as usize..end]

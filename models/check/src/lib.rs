@@ -1,9 +1,9 @@
-//! The checker: explores every state of a scenario with two engines over one world, and says what it
-//! found.
+//! The checker: explores every state of a scenario with two engines over one world, and says what
+//! it found.
 //!
 //! [`explore`] is our own explorer, [`checker`] is stateright; both must count the same states and
-//! come to the same verdicts. [`convergence`] judges liveness on the graph of fair steps. [`run`] puts
-//! them together for one scenario, [`report`] tells of all.
+//! come to the same verdicts. [`convergence`] judges liveness on the graph of fair steps. [`run`]
+//! puts them together for one scenario, [`report`] tells of all.
 
 pub mod calmest;
 pub mod checker;

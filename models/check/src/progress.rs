@@ -52,7 +52,8 @@ impl Limit {
     }
 }
 
-/// Shows how far a search is: on a terminal one line that is written over; elsewhere a line every 30 s.
+/// Shows how far a search is: on a terminal one line that is written over; elsewhere a line every
+/// 30 s.
 pub struct Progress {
     scenario: String,
     started: Instant,

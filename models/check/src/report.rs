@@ -276,6 +276,9 @@ impl Summary {
                 report.depth,
                 self.seconds(report.time)
             );
+            if !self.whole_suite {
+                let _ = writeln!(text, "    {}", report.scenario.bounds());
+            }
             for finding in &report.findings {
                 let _ = writeln!(text, "    ✗ {finding}");
             }

@@ -137,8 +137,8 @@ fn safety_index(property: &str) -> Option<usize> {
     Counterfoil::safety().iter().position(|known| known.name == property)
 }
 
-/// Explores with both engines. Where safety is violated, both go as deep as the first violation and no
-/// deeper: with a rule off the states may have no end.
+/// Explores with both engines. Where safety is violated, both go as deep as the first violation and
+/// no deeper: with a rule off the states may have no end.
 fn both(
     world: &World<Counterfoil>,
     options: &Options,

@@ -1,8 +1,8 @@
 //! A run as a space-time diagram in text, with why and what to do next.
 //!
-//! Every actor has a lane, time goes down, a message is an arrow. The fate of a message is told by the
-//! line: `─▶` it arrived, `═▶` a copy of it arrived, `≈▶` it arrived and overtook another, `─✗` it was
-//! lost, `╌▷` it is in flight at the end.
+//! Every actor has a lane, time goes down, a message is an arrow. The fate of a message is told by
+//! the line: `─▶` it arrived, `═▶` a copy of it arrived, `≈▶` it arrived and overtook another, `─✗`
+//! it was lost, `╌▷` it is in flight at the end.
 
 use crate::changes::{Change, brief, way};
 use crate::cluster::Action;
@@ -276,7 +276,8 @@ impl<P: Protocol> Drawing<'_, P> {
         words
     }
 
-    /// How wide the words beside the lanes may be; with many actors the text is wider than it should.
+    /// How wide the words beside the lanes may be; with many actors the text is wider than it
+    /// should.
     fn room(&self) -> usize {
         WIDTH.saturating_sub(self.lanes.words()).max(WORDS_MIN / 2)
     }

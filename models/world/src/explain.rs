@@ -52,8 +52,8 @@ fn written<P: Protocol>(replay: &Replay<P>, step: usize, path: &[String]) -> Opt
     Some((0..=step).rev().find(changed).unwrap_or(0))
 }
 
-/// Why the property is violated, in text: the clause, its values with the steps that wrote them, and
-/// the messages concerned. If it is not, what came of the run instead.
+/// Why the property is violated, in text: the clause, its values with the steps that wrote them,
+/// and the messages concerned. If it is not, what came of the run instead.
 pub fn why<P: Protocol>(trace: &Trace<P>, replay: &Replay<P>) -> String {
     let mut text = String::new();
     match &replay.outcome {

@@ -1,11 +1,12 @@
 //! States as values of the Informal Trace Format.
 //!
-//! The profile is the portable part of the format: integers are `{"#bigint":"1"}`, sequences arrays,
-//! maps `{"#map":[[key,value],…]}`, sets `{"#set":[…]}`, tuples `{"#tup":[…]}`, structs records,
-//! variants without data strings, variants with data `{"tag","value":{…}}`. There is no null and no
-//! float. What is in a variant is always a record, if need be one with the one field `f0`. Every name
-//! is an identifier and no keyword of Python: `from` becomes `from_`, and `None` becomes `None_`.
-//! Names and stamps of the protocol are written as it displays them: `n1`, `1.0`, `s1.1:n1#0`.
+//! The profile is the portable part of the format: integers are `{"#bigint":"1"}`, sequences
+//! arrays, maps `{"#map":[[key,value],…]}`, sets `{"#set":[…]}`, tuples `{"#tup":[…]}`, structs
+//! records, variants without data strings, variants with data `{"tag","value":{…}}`. There is no
+//! null and no float. What is in a variant is always a record, if need be one with the one field
+//! `f0`. Every name is an identifier and no keyword of Python: `from` becomes `from_`, and `None`
+//! becomes `None_`. Names and stamps of the protocol are written as it displays them: `n1`, `1.0`,
+//! `s1.1:n1#0`.
 
 use serde::Serialize;
 use serde::ser::{self, SerializeMap, SerializeStruct};

@@ -1,9 +1,9 @@
 //! What became of every message of a run.
 //!
-//! A state counts equal datagrams and names none. Messages get their identity afterwards, by following
-//! the run: what a step added to the network was sent by it, and of equal datagrams the one that was
-//! sent first is the first to arrive or to be lost. More equal datagrams in flight than the network
-//! tells apart are one message.
+//! A state counts equal datagrams and names none. Messages get their identity afterwards, by
+//! following the run: what a step added to the network was sent by it, and of equal datagrams the
+//! one that was sent first is the first to arrive or to be lost. More equal datagrams in flight
+//! than the network tells apart are one message.
 
 use crate::changes::{brief, label};
 use crate::cluster::{Action, Cluster, Mail};

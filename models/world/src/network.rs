@@ -35,8 +35,8 @@ impl<D: Ord + Clone + Hash> Default for Network<D> {
 }
 
 impl<D: Ord + Clone + Hash> Network<D> {
-    /// More equal datagrams in flight at once are not told apart. Sending one again while it is still
-    /// in flight happens only by a copy or an early timer.
+    /// More equal datagrams in flight at once are not told apart. Sending one again while it is
+    /// still in flight happens only by a copy or an early timer.
     pub const EQUAL_MAX: u8 = 2;
 
     /// Puts a datagram in flight.

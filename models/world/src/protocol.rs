@@ -6,7 +6,7 @@ use counterfoil_properties::Violation;
 use counterfoil_protocol::{Actor, Address};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fmt::{Debug, Display};
+use std::fmt::Debug;
 use std::hash::Hash;
 
 /// What can be kept in a state and in a trace.
@@ -75,8 +75,8 @@ pub trait Protocol:
     fn destination(datagram: &Self::Datagram) -> Address;
     /// Where a datagram came from.
     fn source(datagram: &Self::Datagram) -> Address;
-    /// Whether a datagram to this process only repeats what the process can never unlearn, so that it
-    /// has no effect now nor later. The world checks the first half by trying.
+    /// Whether a datagram to this process only repeats what the process can never unlearn, so that
+    /// it has no effect now nor later. The world checks the first half by trying.
     fn is_old_news(
         cluster: &Cluster<Self>,
         process: &Self::Process,
@@ -122,8 +122,8 @@ pub trait Protocol:
     fn safety() -> &'static [Property];
     /// The liveness properties, by index.
     fn liveness() -> &'static [Property];
-    /// What keeps a liveness property from being true now; in words only when asked. A property that is
-    /// outside the bounds of the scenario is true.
+    /// What keeps a liveness property from being true now; in words only when asked. A property
+    /// that is outside the bounds of the scenario is true.
     fn goal<'a>(
         world: &World<Self>,
         cluster: &'a Cluster<Self>,
@@ -261,9 +261,4 @@ impl<A: Copy + Ord> Coverage<A> {
             *self.actions.entry(action).or_default() += count;
         }
     }
-}
-
-/// Displays an address as a process of a diagram: its name alone.
-pub fn lane(address: Address) -> impl Display {
-    address.actor
 }

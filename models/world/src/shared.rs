@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 /// A value behind a pointer, with its hash beside it.
 ///
-/// A state of the world is mostly what the state before it was. Sharing the parts makes a state cheap
-/// to copy, and keeping their hashes makes it cheap to tell from others. Equality is that of the
-/// values.
+/// A state of the world is mostly what the state before it was. Sharing the parts makes a state
+/// cheap to copy, and keeping their hashes makes it cheap to tell from others. Equality is that of
+/// the values.
 pub struct Shared<T>(Arc<(u64, T)>);
 
 impl<T: Hash> Shared<T> {

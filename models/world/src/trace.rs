@@ -333,8 +333,8 @@ impl<P: Protocol> Trace<P> {
     }
 }
 
-/// What is wrong if a node of the scenario has no inventory: reading a scenario rules that out, and a
-/// trace may have been edited.
+/// What is wrong if a node of the scenario has no inventory: reading a scenario rules that out, and
+/// a trace may have been edited.
 fn lacks_a_node(scenario: &Scenario) -> Option<String> {
     let joining = scenario.orders.iter().filter_map(|order| match order {
         Outside::Join(Actor::Node(node)) => Some(node.0),
@@ -381,8 +381,8 @@ pub fn state<P: Protocol>(cluster: &Cluster<P>, index: usize, taken: &str) -> Ma
     variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// A process by the name of its actor; of an actor that lives more than once the older lives by name
-/// and life.
+/// A process by the name of its actor; of an actor that lives more than once the older lives by
+/// name and life.
 pub fn process_name<P: Protocol>(cluster: &Cluster<P>, address: Address) -> String {
     let latest = cluster.receiver(Address { incarnation: None, ..address });
     if latest == Some(address) { address.actor.to_string() } else { address.to_string() }

@@ -57,7 +57,8 @@ enum Command {
     Explore {
         /// A name that `check list` prints, or a file.
         scenario: String,
-        /// Serve stateright's Explorer at this address of this machine instead, e.g. 127.0.0.1:3000.
+        /// Serve stateright's Explorer at this address of this machine instead, e.g.
+        /// 127.0.0.1:3000.
         #[arg(long, value_name = "ADDRESS")]
         web: Option<std::net::SocketAddr>,
     },
@@ -86,7 +87,8 @@ struct Run {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10m")]
     time: Duration,
     /// 1: the two engines one after the other; 2: side by side.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=2))]
     threads: u8,
     /// Go on after a finding.
     #[arg(long)]

@@ -1,0 +1,172 @@
+//! What may happen in the world.
+
+use super::{Action, Cluster, Mail, World, restart_of};
+use crate::network::{Flight, Kind};
+use crate::protocol::{Effect, Firing, Protocol};
+use crate::scenario::{Fault, Outside};
+use counterfoil_protocol::Actor;
+
+impl<P: Protocol> World<P> {
+    /// Everything that may happen, in order.
+    pub fn enabled(&self, cluster: &Cluster<P>) -> Vec<Action<P>> {
+        if let Some(picks) = self.urgent(cluster) {
+            return picks;
+        }
+        let mut actions = Vec::new();
+        let kind = self.scenario.network;
+        let has = |fault| cluster.budget.get(&fault).is_some_and(|times| *times > 0);
+        for (datagram, flight) in cluster.network.iter() {
+            if cluster.receiver(P::destination(datagram)).is_some() {
+                actions.push(Action::Deliver(datagram.clone()));
+                if kind == Kind::Multiset && has(Fault::Copy) {
+                    actions.push(Action::Copy(datagram.clone()));
+                }
+            }
+            if matches!(flight, Flight::InFlight(_)) && has(Fault::Lose) {
+                actions.push(Action::Lose(datagram.clone()));
+            }
+        }
+        // A break is noticed before anything that comes over a later connection.
+        let breaks = |mail: &Mail<P>| Mail { letter: None, ..mail.clone() };
+        let first =
+            |mail: &&Mail<P>| mail.letter.is_none() || !cluster.mail.contains(&breaks(mail));
+        actions.extend(cluster.mail.iter().filter(first).cloned().map(Action::Mail));
+        for (address, process) in cluster.processes.iter() {
+            for timer in P::timers(process) {
+                let may = match P::firing(self, cluster, *address, &timer) {
+                    Firing::Fair => true,
+                    Firing::Fault(fault) => has(fault),
+                    Firing::Not => false,
+                };
+                if may {
+                    actions.push(Action::Fire(*address, timer));
+                }
+            }
+        }
+        let tidings = P::tidings(cluster).into_iter();
+        actions.extend(tidings.map(|(address, tiding)| Action::Tell(address, tiding)));
+        self.outside_actions(cluster, &mut actions);
+        self.fault_actions(cluster, has, &mut actions);
+        actions
+    }
+
+    /// If a driver has a question to answer, nothing else happens before it has answered.
+    fn urgent(&self, cluster: &Cluster<P>) -> Option<Vec<Action<P>>> {
+        cluster.choices.iter().find_map(|(address, choice)| {
+            let picks = P::picks(self, cluster, *address, choice);
+            let actions = picks.into_iter().map(|pick| Action::Pick(*address, pick));
+            Some(actions.collect()).filter(|actions: &Vec<_>| !actions.is_empty())
+        })
+    }
+
+    fn outside_actions(&self, cluster: &Cluster<P>, actions: &mut Vec<Action<P>>) {
+        for index in cluster.to_come.iter() {
+            let outside = &self.outside[usize::from(*index)];
+            if self.has_elder(cluster, *index) {
+                continue;
+            }
+            if let Outside::Join(_) = outside {
+                actions.push(Action::Outside(*index, None));
+            } else if P::outside(self, cluster, outside, None).is_some() {
+                actions.push(Action::Outside(*index, None));
+            } else {
+                for address in cluster.processes.keys() {
+                    if P::outside(self, cluster, outside, Some(*address)).is_some() {
+                        actions.push(Action::Outside(*index, Some(*address)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether an equal request is still to come before this one: equal requests are made in order.
+    /// The crate docs say why. One that an order names is equal to none.
+    fn has_elder(&self, cluster: &Cluster<P>, index: u8) -> bool {
+        let Outside::Place(request) = &self.outside[usize::from(index)] else { return false };
+        let named = |id| self.outside.contains(&Outside::Release(id));
+        cluster.to_come.iter().take_while(|elder| **elder < index).any(|elder| {
+            let Outside::Place(elder) = &self.outside[usize::from(*elder)] else { return false };
+            let equal = elder.resources == request.resources && elder.at == request.at;
+            equal && !named(elder.id) && !named(request.id)
+        })
+    }
+
+    fn fault_actions(
+        &self,
+        cluster: &Cluster<P>,
+        has: impl Fn(Fault) -> bool,
+        actions: &mut Vec<Action<P>>,
+    ) {
+        if has(Fault::TornWrite) {
+            let torn: Vec<Action<P>> =
+                actions.iter().flat_map(|action| self.torn(cluster, action)).collect();
+            actions.extend(torn);
+        }
+        if has(Fault::LoseAll) && !cluster.network.is_empty() {
+            actions.push(Action::LoseAll);
+        }
+        for (address, process) in cluster.processes.iter() {
+            if P::has_left(process) {
+                continue;
+            }
+            let actor = address.actor;
+            if has(restart_of(actor)) {
+                actions.push(Action::Restart(actor));
+            }
+            if let Actor::Scheduler(_) = actor {
+                if has(Fault::SchedulerDeath) {
+                    actions.push(Action::Die(actor));
+                }
+                if has(Fault::Twin) {
+                    actions.push(Action::Twin(actor));
+                }
+                if has(Fault::Disconnect) {
+                    let clients = cluster.processes.keys();
+                    let clients = clients.filter(|other| matches!(other.actor, Actor::Client(_)));
+                    let breaks = clients.map(|client| Action::Disconnect(*client, *address));
+                    actions.extend(breaks.filter(|action| self.apply(cluster, action) != *cluster));
+                }
+            }
+        }
+    }
+
+    /// The ways in which a crash can cut `action` short after something was done, and before all
+    /// was.
+    fn torn(&self, cluster: &Cluster<P>, action: &Action<P>) -> Vec<Action<P>> {
+        let Some((address, event)) = self.event(cluster, action) else { return Vec::new() };
+        let mut process = (**cluster.processes.get(&address).expect("it receives")).clone();
+        let mut outputs = Vec::new();
+        P::handle(&mut process, event, &mut outputs);
+        let done = |output: &P::Output| {
+            matches!(P::effect(output), Effect::Persist | Effect::Send(_) | Effect::Letter(..))
+        };
+        let writes = outputs.iter().any(|output| matches!(P::effect(output), Effect::Persist));
+        let last = outputs.iter().rposition(done);
+        let cuts = (0..outputs.len()).filter(|cut| done(&outputs[*cut]) && Some(*cut) != last);
+        let cut = |cut: usize| Action::Torn(Box::new(action.clone()), cut as u8 + 1);
+        if writes { cuts.map(cut).collect() } else { Vec::new() }
+    }
+
+    /// Whether an action is no fault and no outside input: under strong fairness it happens in the
+    /// end, if it may happen again and again.
+    pub fn is_fair(&self, cluster: &Cluster<P>, action: &Action<P>) -> bool {
+        match action {
+            Action::Deliver(datagram) => {
+                matches!(cluster.network.flight(datagram), Some(Flight::InFlight(_)))
+            }
+            Action::Fire(address, timer) => {
+                P::firing(self, cluster, *address, timer) == Firing::Fair
+            }
+            Action::Mail(_) | Action::Pick(..) | Action::Tell(..) => true,
+            Action::Copy(_)
+            | Action::Lose(_)
+            | Action::LoseAll
+            | Action::Outside(..)
+            | Action::Restart(_)
+            | Action::Torn(..)
+            | Action::Die(_)
+            | Action::Twin(_)
+            | Action::Disconnect(..) => false,
+        }
+    }
+}
