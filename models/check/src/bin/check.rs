@@ -90,7 +90,7 @@ struct Run {
     #[arg(long, value_name = "N", default_value_t = 2)]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=2))]
     threads: u8,
-    /// Go on after a finding.
+    /// Go on after a violation that was not expected.
     #[arg(long)]
     keep_going: bool,
     /// Save the trace of every violation, expected ones too, in this folder.
@@ -197,8 +197,9 @@ fn run_scenarios(options: &Run) -> u8 {
     let mut reports: Vec<Report> = Vec::new();
     for scenario in &scenarios {
         let report = run::run(scenario, &how);
-        let stop =
-            INTERRUPTED.load(Ordering::Relaxed) || !(report.is_expected() || options.keep_going);
+        // A count that changed says that something did; what it is, a violation says, so go on to one.
+        let found = !report.is_expected() && !report.violated.is_empty();
+        let stop = INTERRUPTED.load(Ordering::Relaxed) || (found && !options.keep_going);
         if let Err(error) = save(&report, options) {
             return complain(&error, USAGE);
         }

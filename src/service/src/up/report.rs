@@ -4,7 +4,7 @@ use super::Options;
 use super::placing::Counts;
 use counterfoil_properties::Safety;
 use counterfoil_protocol::Notice;
-use counterfoil_recording::audit::Audit;
+use counterfoil_recording::audit::{Audit, Wrong};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,10 +18,12 @@ pub struct Report {
     pub no_valid_host: u64,
     /// `attempts_repeated` and `claims_refused` together.
     pub retries: u64,
-    /// Properties that there was something to judge for.
-    pub properties_checked: usize,
-    /// How often a property was violated.
-    pub violations: u64,
+    /// Properties that there was something to judge for, by name.
+    pub properties_checked: Vec<&'static str>,
+    /// Violations of properties, up to a hundred: which, where, and how.
+    pub violations: Vec<String>,
+    /// How many violations there were.
+    pub violations_count: u64,
     /// Requests in all.
     pub count: usize,
     /// Requests that ended in another way.
@@ -70,8 +72,14 @@ impl Report {
             placed: counts.placed,
             no_valid_host: counts.no_valid_host,
             retries: attempts_repeated + claims_refused,
-            properties_checked: audit.judged.len(),
-            violations: audit.violations,
+            properties_checked: audit.judged.keys().map(|property| property.name()).collect(),
+            violations: audit
+                .findings
+                .iter()
+                .filter(|finding| matches!(finding.what, Wrong::Violated { .. }))
+                .map(ToString::to_string)
+                .collect(),
+            violations_count: audit.violations,
             count: options.rows.len(),
             other: counts.other,
             attempts_repeated,
@@ -95,7 +103,7 @@ impl Report {
     /// Whether every property held, every run was rebuilt, and every request was placed or has no
     /// valid host.
     pub fn is_fine(&self) -> bool {
-        self.violations == 0 && self.runs_not_rebuilt == 0 && self.other == 0
+        self.violations_count == 0 && self.runs_not_rebuilt == 0 && self.other == 0
     }
 }
 
@@ -132,7 +140,9 @@ impl fmt::Display for Report {
         write!(
             f,
             "{verdict}  {} properties checked, {} violations, {} runs not rebuilt",
-            self.properties_checked, self.violations, self.runs_not_rebuilt
+            self.properties_checked.len(),
+            self.violations_count,
+            self.runs_not_rebuilt
         )
     }
 }
