@@ -218,10 +218,12 @@ fn run_scenarios(options: &Run) -> u8 {
         Format::Human => print(&summary.human()),
         Format::Json => print(&format!("{:#}\n", summary.json())),
     }
+    let violated = summary.reports.iter().any(|r| !r.is_expected() && !r.violated.is_empty());
     let diverged = summary.traces.as_ref().is_some_and(|traces| traces.diverged);
     match summary.verdict() {
         _ if INTERRUPTED.load(Ordering::Relaxed) => INTERRUPT,
-        Verdict::Fail if diverged => DIVERGED,
+        // A violation says more than a saved run that goes another way because of it.
+        Verdict::Fail if diverged && !violated => DIVERGED,
         Verdict::Fail => FINDING,
         Verdict::Inconclusive => INCONCLUSIVE,
         Verdict::Pass => 0,
