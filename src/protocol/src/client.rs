@@ -15,7 +15,7 @@ use crate::id::{
 };
 use crate::machine::{Choice, Machine, Output, Record, Timer};
 use crate::message::{Answer, Body, Call, Datagram, Decision, Outcome, Placement, Verdict};
-use crate::notice::Notice;
+use crate::notice::{Notice, notice};
 use crate::resources::Demand;
 use serde::{Deserialize, Serialize};
 
@@ -464,8 +464,4 @@ impl Machine for Client {
         }
         timers
     }
-}
-
-fn notice(notice: Notice, outbox: &mut Vec<Output>) {
-    outbox.push(Output::Notice(notice));
 }

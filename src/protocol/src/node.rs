@@ -13,7 +13,7 @@ use crate::host_state::{DeltaLog, HostState, Reason, Status, Touched};
 use crate::id::{Actor, Address, ClaimId, Incarnation, NodeId, SchedulerId, Stamp, Version};
 use crate::machine::{Machine, Output, Record, Timer};
 use crate::message::{Body, Claim, Datagram, Decision, Leave, Refusal, Verdict};
-use crate::notice::Notice;
+use crate::notice::{Notice, notice};
 use crate::resources::{Inventory, Resources};
 use serde::{Deserialize, Serialize};
 
@@ -460,8 +460,4 @@ enum Arrival {
     Malformed,
     FillsFences,
     ToJudge,
-}
-
-fn notice(notice: Notice, outbox: &mut Vec<Output>) {
-    outbox.push(Output::Notice(notice));
 }

@@ -1,6 +1,12 @@
 //! Which way every decision of the machines went.
 
+use crate::machine::Output;
 use serde::{Deserialize, Serialize};
+
+/// Leaves a notice.
+pub(crate) fn notice(notice: Notice, outbox: &mut Vec<Output>) {
+    outbox.push(Output::Notice(notice));
+}
 
 macro_rules! notices {
     ($( $(#[$guard_doc:meta])* $guard:ident { $( $(#[$doc:meta])* $arm:ident, )* } )*) => {

@@ -19,7 +19,7 @@ use crate::message::{
     Answer, Body, Call, Claim, Datagram, Decision, Delta, Leave, Placement, Resync, Snapshot,
     Verdict,
 };
-use crate::notice::Notice;
+use crate::notice::{Notice, notice};
 use serde::{Deserialize, Serialize};
 
 /// A scheduler.
@@ -456,8 +456,4 @@ impl Machine for Scheduler {
         }
         timers
     }
-}
-
-fn notice(notice: Notice, outbox: &mut Vec<Output>) {
-    outbox.push(Output::Notice(notice));
 }

@@ -1,11 +1,11 @@
 //! Telling schedulers what changed.
 
-use super::{Node, notice};
+use super::Node;
 use crate::config::Rule;
 use crate::id::{Address, Incarnation, SchedulerId, Stamp};
 use crate::machine::{Output, Timer};
 use crate::message::{Body, Delta, Resync, Snapshot};
-use crate::notice::Notice;
+use crate::notice::{Notice, notice};
 
 impl Node {
     pub(super) fn on_resync(

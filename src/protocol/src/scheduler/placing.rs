@@ -1,12 +1,12 @@
 //! From a call to a claim, or to an answer.
 
-use super::{Attempt, Eligibility, Phase, Reservation, Scheduler, notice};
+use super::{Attempt, Eligibility, Phase, Reservation, Scheduler};
 use crate::collections::Map;
 use crate::config::Rule;
 use crate::id::{AttemptId, ClientId, NodeId};
 use crate::machine::{Choice, Output};
 use crate::message::{Answer, Call, Placement};
-use crate::notice::Notice;
+use crate::notice::{Notice, notice};
 
 impl Scheduler {
     pub(super) fn on_call(&mut self, client: ClientId, call: Call, outbox: &mut Vec<Output>) {
