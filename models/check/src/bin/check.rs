@@ -195,8 +195,12 @@ fn run_scenarios(options: &Run) -> u8 {
         as_declared: !changed,
     };
     let mut reports: Vec<Report> = Vec::new();
-    for scenario in &scenarios {
-        let report = run::run(scenario, &how);
+    for (index, scenario) in scenarios.iter().enumerate() {
+        let mut report = run::run(scenario, &how);
+        if let Some(Found { trace, .. }) = &mut report.trace {
+            let named = options.scenarios.get(index).unwrap_or(&scenario.name);
+            trace.command = again(named, &options.without, &trace.property);
+        }
         // A count that changed says that something did; what it is, a violation says, so go on to one.
         let found = !report.is_expected() && !report.violated.is_empty();
         let stop = INTERRUPTED.load(Ordering::Relaxed) || (found && !options.keep_going);
@@ -248,6 +252,12 @@ fn chosen(options: &Run) -> Result<Vec<Scenario>, suite::SuiteError> {
         }
     }
     Ok(scenarios)
+}
+
+/// The command that finds a violation again.
+fn again(scenario: &str, without: &[Rule], property: &str) -> String {
+    let without: String = without.iter().map(|rule| format!(" --without {rule}")).collect();
+    format!("check run {scenario}{without} --property {property}")
 }
 
 /// Replays every saved trace.

@@ -1,0 +1,226 @@
+//! The command `check` as a person meets it: outputs, exit codes, what goes to stdout and what to
+//! stderr.
+
+use insta::assert_snapshot;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+fn command(words: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_check"));
+    command.args(words.split_whitespace());
+    command
+}
+
+fn check(words: &str) -> Output {
+    command(words).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The result of a command that ends with this code and has nothing to complain about.
+fn result(words: &str, code: i32) -> String {
+    let output = check(words);
+    assert_eq!(output.status.code(), Some(code), "{}{}", stdout(&output), stderr(&output));
+    stdout(&output)
+}
+
+/// The complaint of a command that ends with this code and has no result.
+fn complaint(words: &str, code: i32) -> String {
+    let output = check(words);
+    let complaint = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{complaint}{}", stdout(&output));
+    assert!(output.stdout.is_empty(), "a complaint is no result");
+    complaint
+}
+
+fn kept() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../traces/no_overcommit__without_node_judges_claims.itf.json")
+}
+
+#[test]
+fn everything_is_listed() {
+    assert_snapshot!(result("list", 0));
+}
+
+#[test]
+fn a_pass_is_a_table() {
+    let words = "run last_slot_race without_node_judges_claims --no-timing";
+    let first = result(words, 0);
+    assert_snapshot!(first);
+    assert_eq!(first, result(words, 0), "equal runs print equal bytes");
+}
+
+#[test]
+fn a_program_reads_json() {
+    let words =
+        "run last_slot_race without_node_judges_claims --format json --no-timing --threads 1";
+    let text = result(words, 0);
+    serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    assert_snapshot!(text);
+}
+
+#[test]
+fn a_finding_is_drawn_and_can_be_repeated() {
+    let words = "run last_slot_race --without node_judges_claims --no-timing";
+    assert_snapshot!(result(words, 1));
+}
+
+#[test]
+fn a_kept_trace_is_explained_and_replayed() {
+    let trace = kept();
+    assert_snapshot!(result(&format!("explain {}", trace.display()), 0));
+    assert_snapshot!(result(&format!("replay {}", trace.display()), 0));
+}
+
+#[test]
+fn what_does_not_exist_is_a_usage_error() {
+    assert!(complaint("run no_such_scenario", 2).contains("there is no scenario no_such_scenario"));
+    assert!(complaint("explore no_such_scenario", 2).contains("no_such_scenario"));
+    assert!(complaint("run last_slot_race --without no_such_rule", 2).contains("no such rule"));
+    assert!(complaint("run last_slot_race --property none", 2).contains("no such property"));
+    assert!(complaint("run last_slot_race --time soon", 2).contains("s, m or h"));
+    assert!(complaint("no_such_command", 2).contains("no_such_command"));
+}
+
+/// A scenario file with `line` in place of the schedulers, which are on line 3.
+fn scenario_with(folder: &TempDir, line: &str) -> PathBuf {
+    let path = folder.path().join("mine.toml");
+    let text = format!(
+        "question = \"Is it mine?\"\nexpect = \"holds\"\n{line}\ninventory = {{ VCPU = 1 }}\n\
+         [[request]]\nresources = {{ VCPU = 1 }}\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn a_wrong_scenario_is_refused_with_file_line_and_reason() {
+    let folder = TempDir::new().unwrap();
+    for (line, reason) in [
+        ("shedulers = 2", "unknown field `shedulers`"),
+        ("schedulers = 0", "schedulers = 0: use 1 to 64"),
+        ("schedulers = \"two\"", "invalid type: string \"two\""),
+        ("schedulers = ", "expected"),
+        ("without = [\"no_rule\"]", "there is no rule \"no_rule\""),
+        ("extends = \"nothing\"", "there is no scenario nothing beside this one"),
+    ] {
+        let file = scenario_with(&folder, line);
+        let complaint = complaint(&format!("run {}", file.display()), 2);
+        assert!(complaint.contains("mine.toml"), "{complaint}");
+        let named = complaint.contains("line 3") || complaint.contains("mine.toml:3:");
+        assert!(named, "{complaint}");
+        assert!(complaint.contains(reason), "{complaint}");
+    }
+}
+
+#[test]
+fn a_file_of_ones_own_runs_from_any_folder_and_extends_its_neighbour() {
+    let folder = TempDir::new().unwrap();
+    scenario_with(&folder, "schedulers = 1");
+    let extending = "extends = \"mine\"\nquestion = \"And with two?\"\nschedulers = 2\n";
+    std::fs::write(folder.path().join("ours.toml"), extending).unwrap();
+    for (words, place) in [
+        ("run ours.toml --no-timing".to_owned(), folder.path()),
+        ("run ./ours.toml --no-timing".to_owned(), folder.path()),
+        (format!("run {}/ours.toml --no-timing", folder.path().display()), Path::new("/")),
+    ] {
+        let output = command(&words).current_dir(place).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{words}: {}", stderr(&output));
+        assert!(stdout(&output).contains("2 x 1 x 1"), "{}", stdout(&output));
+    }
+}
+
+#[test]
+fn an_unreadable_trace_is_told_from_one_that_diverges() {
+    let folder = TempDir::new().unwrap();
+    let whole = std::fs::read_to_string(kept()).unwrap();
+    let path = folder.path().join("a.itf.json");
+    let refused = |text: &str, code: i32| {
+        std::fs::write(&path, text).unwrap();
+        let output = check(&format!("replay {}", path.display()));
+        assert_eq!(output.status.code(), Some(code), "{}{}", stdout(&output), stderr(&output));
+        stdout(&output) + &stderr(&output)
+    };
+    assert!(refused(&whole[..whole.len() / 2], 5).contains("is cut short"));
+    assert!(refused("no trace", 5).contains("is damaged, or no trace"));
+    let newer = whole.replacen("\"version\": 1", "\"version\": 99", 1);
+    assert!(refused(&newer, 5).contains("was written by a newer checker: version 99"));
+    let missing = complaint(&format!("replay {}/none.itf.json", folder.path().display()), 5);
+    assert!(missing.contains("cannot be read"), "{missing}");
+
+    let mut value: serde_json::Value = serde_json::from_str(&whole).unwrap();
+    let steps = value["#check"]["steps"].as_array_mut().unwrap();
+    let last = steps.len() - 1;
+    steps.swap(0, last);
+    assert!(refused(&value.to_string(), 4).contains("diverged at step 1"));
+    let edited = whole.replacen("\"mbt::actionTaken\":\"init\"", "\"mbt::actionTaken\":\"x\"", 1);
+    assert_ne!(edited, whole);
+    assert!(refused(&edited, 4).contains("diverged after step 0"));
+}
+
+#[test]
+fn a_search_that_was_cut_off_is_inconclusive() {
+    let shallow = result("run last_slot_race --depth 3 --no-timing", 3);
+    assert!(shallow.contains("to depth 4") || shallow.contains("to depth 3"), "{shallow}");
+    assert!(shallow.contains("INCONCLUSIVE"), "{shallow}");
+    let short = result("run last_slot_race --time 0s --no-timing", 3);
+    assert!(short.contains("stopped (time)") && short.contains("INCONCLUSIVE"), "{short}");
+}
+
+#[test]
+fn a_world_is_explored_by_hand() {
+    let mut child = command("explore last_slot_race")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"1\nu\nr 5\n999\nq\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_snapshot!(stdout(&output));
+}
+
+/// Asks a child to stop until it ends.
+fn interrupt(child: &mut Child) {
+    let began = Instant::now();
+    let pid = rustix::process::Pid::from_child(child);
+    while child.try_wait().unwrap().is_none() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not stop");
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn whoever_interrupts_gets_a_partial_report() {
+    let folder = TempDir::new().unwrap();
+    let mut child = command("run without_node_judges_claims lossy --no-timing")
+        .arg("--save")
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // The trace of the first is saved when it has ended: the second has begun, and takes seconds.
+    let began = Instant::now();
+    while std::fs::read_dir(folder.path()).unwrap().next().is_none() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    interrupt(&mut child);
+    let mut report = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut report).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{report}");
+    assert!(report.contains("stopped (interrupt)"), "{report}");
+    assert!(report.contains("INCONCLUSIVE"), "{report}");
+}
