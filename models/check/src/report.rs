@@ -350,7 +350,11 @@ impl Summary {
         let expected = self.reports.iter().filter(|r| r.is_expected() && !r.is_inconclusive());
         let expected = expected.count();
         let distinct: u64 = self.reports.iter().map(|report| report.distinct).sum();
-        let complete = self.reports.iter().filter(|r| r.stopped.is_none()).count();
+        let cut = self.reports.iter().filter(|r| r.stopped.is_some()).count();
+        let explored = match cut {
+            0 => "complete".to_owned(),
+            _ => format!("{} complete, {cut} cut off", all - cut),
+        };
         let word = match self.verdict() {
             Verdict::Pass => "PASS",
             Verdict::Fail => "FAIL",
@@ -359,9 +363,8 @@ impl Summary {
         let risk: f64 = self.reports.iter().map(|report| risk(report.distinct)).sum();
         let _ = writeln!(
             text,
-            "{word}  {expected} of {all} as expected · {} distinct states, {complete} of {all} \
-             complete, the others to the depth of their violation · missed-state risk below \
-             {risk:.1e} · {}",
+            "{word}  {expected} of {all} as expected · {} distinct states, {explored} · missed-state \
+             risk below {risk:.1e} · {}",
             short(distinct),
             self.seconds(self.time)
         );
