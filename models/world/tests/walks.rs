@@ -2,7 +2,7 @@
 
 use counterfoil_protocol::resources::ClassInventory;
 use counterfoil_protocol::{
-    Actor, Inventory, Limits, NodeId, RequestId, ResourceClass, SchedulerId,
+    Actor, Inventory, Limits, NodeId, RequestId, ResourceClass, Rule, SchedulerId,
 };
 use counterfoil_world::network::Kind;
 use counterfoil_world::replay::describe;
@@ -116,8 +116,9 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     });
     (size, bounds).prop_map(|((schedulers, nodes, totals, requests, orders), bounds)| {
         let (clients, network, timers, start, lapses, faults, limits) = bounds;
+        let requests_made = requests.len() as u64;
         let known = |order: &Outside| match order {
-            Outside::Release(request) => clients && request.0 <= requests.len() as u64,
+            Outside::Release(request) => clients && request.0 <= requests_made,
             Outside::Place(_)
             | Outside::Drain(_)
             | Outside::Undrain(_)
@@ -125,10 +126,14 @@ fn scenario() -> impl Strategy<Value = Scenario> {
             | Outside::Leave(_)
             | Outside::Join(_) => true,
         };
-        // Somebody must be left to ask.
+        // Somebody must be left to ask, and no request must be meant for one who is gone.
         let deaths_max = (schedulers - 1) as u8;
         let mut faults: BTreeMap<Fault, u8> = faults;
         faults.entry(Fault::SchedulerDeath).and_modify(|deaths| *deaths = deaths_max.min(*deaths));
+        let mut requests = requests;
+        if faults.contains_key(&Fault::SchedulerDeath) {
+            requests.iter_mut().for_each(|request| request.at = None);
+        }
         Scenario {
             name: "walk".to_owned(),
             question: "Does anything go wrong on a random walk?".to_owned(),
@@ -185,17 +190,19 @@ impl Walk {
         (!enabled.is_empty()).then(|| enabled.swap_remove(usize::from(number) % enabled.len()))
     }
 
-    /// A fair step, by a number: a timer only if nothing else changes anything.
+    /// A fair step that changes something, by a number: a timer only if nothing else does.
     fn choose_fair(&self, number: u64) -> Option<Action<Counterfoil>> {
-        let mut enabled = self.world.enabled(&self.now);
-        enabled.retain(|action| {
-            self.world.is_fair(&self.now, action) && self.world.apply(&self.now, action) != self.now
-        });
-        if enabled.iter().any(|action| !matches!(action, Action::Fire(..))) {
-            enabled.retain(|action| !matches!(action, Action::Fire(..)));
-        }
-        let count = enabled.len() as u64;
-        (count > 0).then(|| enabled.swap_remove((number % count) as usize))
+        let mut fair = self.world.enabled(&self.now);
+        fair.retain(|action| self.world.is_fair(&self.now, action));
+        let (mut timers, mut others): (Vec<_>, Vec<_>) =
+            fair.into_iter().partition(|action| matches!(action, Action::Fire(..)));
+        let changes =
+            |action: &Action<Counterfoil>| self.world.apply(&self.now, action) != self.now;
+        [&mut others, &mut timers].into_iter().find_map(|actions| {
+            let count = actions.len().max(1);
+            actions.rotate_left((number % count as u64) as usize);
+            actions.drain(..).find(changes)
+        })
     }
 
     /// The first liveness property whose goal is not true.
@@ -259,7 +266,9 @@ impl Random {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 128,
+        cases: 8_000,
+        // Every try of a walk that does not heal is long.
+        max_shrink_time: 60_000,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -284,4 +293,39 @@ proptest! {
             walk.drain(seed)?;
         }
     }
+}
+
+/// Whether one of `walks` random walks of a scenario violates a safety property.
+fn is_violated(scenario: &Scenario, walks: u64) -> bool {
+    let mut random = Random(1);
+    let world: World<Counterfoil> = World::new(scenario.clone());
+    let initial = world.initial();
+    (0..walks).any(|_| {
+        let mut now = initial.clone();
+        for _ in 0..100 {
+            let mut enabled = world.enabled(&now);
+            if enabled.is_empty() {
+                break;
+            }
+            let index = random.next() % enabled.len() as u64;
+            now = world.apply(&now, &enabled.swap_remove(index as usize));
+            if !now.violated.is_empty() {
+                return true;
+            }
+        }
+        false
+    })
+}
+
+#[test]
+fn walks_find_out_most_rules_that_are_off() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let found = Rule::ALL.into_iter().filter(|rule| {
+        let file = folder.join(format!("without_{rule}.toml"));
+        let broken = Scenario::load(&file).unwrap_or_else(|error| panic!("{error}"));
+        is_violated(&broken, 5_000)
+    });
+    let found: Vec<Rule> = found.collect();
+    assert!(2 * found.len() > Rule::ALL.len(), "only without {found:?}");
+    println!("{} of {}: {found:?}", found.len(), Rule::ALL.len());
 }
