@@ -20,8 +20,9 @@ pub struct History {
     pub host_states: Map<NodeId, Map<Stamp, HostState>>,
     /// Every grant.
     pub grants: Map<ClaimId, Grant>,
-    /// Every refusal, and to which request.
-    pub refusals: Map<ClaimId, (RequestId, Refusal)>,
+    /// Every refusal, and to which request. A claim that was meant for another life of the node is
+    /// refused anew whenever it arrives, by the host state of that moment.
+    pub refusals: Map<ClaimId, Set<(RequestId, Refusal)>>,
     /// Claims that a scheduler has sent and that are, as far as it can know, not refused, gone or
     /// covered.
     pub sent: Map<ClaimId, Sent>,
@@ -150,7 +151,10 @@ impl History {
                     })) = input
                         && let Decision::Refused(refusal) = &verdict.decision
                     {
-                        self.refusals.insert(verdict.claim, (claim.request, refusal.clone()));
+                        let mut given =
+                            self.refusals.get(&verdict.claim).cloned().unwrap_or_default();
+                        given.insert((claim.request, refusal.clone()));
+                        self.refusals.insert(verdict.claim, given);
                     }
                 }
                 Output::Persist(_)

@@ -166,7 +166,7 @@ pub(crate) fn verdicts_are_true(step: &Step, history: &History) -> Check {
         Decision::Gone => grant.is_some_and(|grant| grant.ended.is_some()),
         Decision::Refused(refusal) => {
             let given = history.refusals.get(claim);
-            given.is_some_and(|(to, given)| *to == request && given == refusal)
+            given.is_some_and(|given| given.contains(&(request, refusal.clone())))
         }
     };
     let me = Actor::Scheduler(after.id);

@@ -273,9 +273,6 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    // The history keeps only the last refusal of a claim: where a life of the node that changes
-    // refuses copies of a claim twice, acting on the first counts as acting on what was not said.
-    #[ignore = "verdicts_are_true raises a false alarm when a claim is refused twice"]
     #[test]
     fn no_walk_violates_anything_and_every_walk_heals(
         scenario in scenario(),
