@@ -95,7 +95,7 @@ impl<P: Protocol> WorldModel<P> {
         cluster.network.in_flight().next().is_none()
             && cluster.mail.is_empty()
             && cluster.choices.is_empty()
-            && (0..P::liveness().len()).all(|goal| P::goal(&self.world, cluster, goal).is_none())
+            && (0..P::liveness().len()).all(|goal| P::is_reached(&self.world, cluster, goal))
     }
 }
 

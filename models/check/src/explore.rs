@@ -222,9 +222,9 @@ impl<P: Protocol> Exploration<P> {
         // Where only safety is asked, liveness is not judged: the graph will be cut off.
         if !matches!(bound.first_violation, Sought::Of(_)) {
             for index in 0..P::liveness().len() {
-                match P::goal(world, cluster, index) {
-                    None => goals |= 1 << index,
-                    Some(_) => self.coverage.unmet[index] += 1,
+                match P::is_reached(world, cluster, index) {
+                    true => goals |= 1 << index,
+                    false => self.coverage.unmet[index] += 1,
                 }
             }
         }

@@ -8,6 +8,7 @@ use crate::network::Network;
 use crate::protocol::{Protocol, Tiding};
 use crate::scenario::{Fault, Outside, Scenario, Start};
 use crate::shared::Shared;
+use crate::view::View;
 use counterfoil_properties::Violation;
 use counterfoil_protocol::{Actor, Address, ClientId, Map, NodeId, SchedulerId, Set};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,14 @@ pub struct Mail<P: Protocol> {
     pub to: Address,
     /// The letter, or that the connection broke.
     pub letter: Option<P::Letter>,
+}
+
+impl<P: Protocol> Mail<P> {
+    /// Whether it may arrive next: a break is noticed before anything that comes over a later
+    /// connection.
+    pub(crate) fn may_arrive(&self, mail: &Set<Mail<P>>) -> bool {
+        self.letter.is_none() || !mail.contains(&Mail { letter: None, ..self.clone() })
+    }
 }
 
 /// Something that may happen.
@@ -200,13 +209,12 @@ impl<P: Protocol> World<P> {
 impl<P: Protocol> Cluster<P> {
     /// The process that a datagram or letter to `to` reaches: that life, or the latest.
     pub fn receiver(&self, to: Address) -> Option<Address> {
-        match to.incarnation {
-            Some(_) => self.processes.contains_key(&to).then_some(to),
-            None => {
-                let lives = self.processes.keys().filter(|address| address.actor == to.actor);
-                lives.max_by_key(|address| address.incarnation).copied()
-            }
-        }
+        View::receiver(self, to)
+    }
+
+    /// Whether a fault may still happen.
+    pub fn may(&self, fault: Fault) -> bool {
+        self.budget.get(&fault).is_some_and(|times| *times > 0)
     }
 
     fn spend(&mut self, fault: Fault) {
@@ -215,7 +223,7 @@ impl<P: Protocol> Cluster<P> {
     }
 }
 
-fn restart_of(actor: Actor) -> Fault {
+pub(crate) fn restart_of(actor: Actor) -> Fault {
     match actor {
         Actor::Node(_) => Fault::NodeRestart,
         Actor::Scheduler(_) => Fault::SchedulerRestart,

@@ -6,7 +6,8 @@ mod watch;
 
 use crate::cluster::{Cluster, World};
 use crate::protocol::{Coverage, Effect, Event, Firing, Observed, Property, Protocol, Tiding};
-use crate::scenario::{Outside, Scenario};
+use crate::scenario::{Fault, Scenario};
+use crate::view::View;
 use counterfoil_properties::{History, Liveness, Safety, Unmet, Violation, Witness};
 use counterfoil_protocol::scheduler::Eligibility;
 use counterfoil_protocol::{
@@ -75,6 +76,20 @@ pub enum Order {
     Client(client::Order),
     /// Of a scheduler, where the scenario has no clients: a call that nobody answers for.
     Call(ClientId, Call),
+}
+
+/// What is asked of two processes, or of one.
+enum Question {
+    /// Whether a scheduler has nothing to learn from a node, and is subscribed to it.
+    UpToDate,
+    /// Whether a scheduler and a node have converged.
+    Converged,
+    /// Whether everything has ended that was asked of a scheduler or client.
+    Ended,
+    /// Whether nothing leaks from a node to a client.
+    NoLeak,
+    /// Whether an order from outside changes a process; to be added to its index.
+    OrderChanges = 256,
 }
 
 /// Stands for whoever calls in a scenario without clients.
@@ -233,8 +248,12 @@ impl Protocol for Counterfoil {
         datagram.src
     }
 
-    fn is_old_news(cluster: &Cluster<Self>, process: &Process, datagram: &Datagram) -> bool {
-        timing::is_old_news(cluster, process, datagram)
+    fn is_old_news(
+        may: &dyn Fn(Fault) -> bool,
+        process: &Process,
+        datagram: &Datagram,
+    ) -> bool {
+        timing::is_old_news(may, process, datagram)
     }
 
     fn timers(process: &Process) -> Vec<Timer> {
@@ -245,17 +264,17 @@ impl Protocol for Counterfoil {
         }
     }
 
-    fn firing(world: &World<Self>, cluster: &Cluster<Self>, at: Address, timer: &Timer) -> Firing {
-        timing::firing(world, cluster, at, timer)
+    fn firing(world: &World<Self>, view: &impl View<Self>, at: Address, timer: &Timer) -> Firing {
+        timing::firing(world, view, at, timer)
     }
 
     fn picks(
         world: &World<Self>,
-        cluster: &Cluster<Self>,
+        view: &impl View<Self>,
         at: Address,
         choice: &Choice,
     ) -> Vec<Pick> {
-        match (choice, cluster.processes.get(&at).map(|process| &**process)) {
+        match (choice, view.process(at)) {
             (Choice::Node(id), Some(Process::Scheduler(scheduler))) => {
                 let Some(attempt) = scheduler.attempts.get(id) else {
                     return vec![Pick::Node(*id, None)];
@@ -273,7 +292,7 @@ impl Protocol for Counterfoil {
             (Choice::Scheduler(id), Some(Process::Client(_))) => {
                 let request = world.scenario.requests.iter().find(|r| r.id == id.request);
                 let first = if id.number.0 == 1 { request.and_then(|r| r.at) } else { None };
-                schedulers(cluster)
+                schedulers(view)
                     .filter(|scheduler| first.is_none_or(|at| at == *scheduler))
                     .map(|scheduler| Pick::Scheduler(*id, scheduler))
                     .collect()
@@ -284,15 +303,15 @@ impl Protocol for Counterfoil {
 
     fn outside(
         world: &World<Self>,
-        cluster: &Cluster<Self>,
-        outside: &Outside,
+        view: &impl View<Self>,
+        index: u8,
         at: Option<Address>,
     ) -> Option<(Address, Event<Self>)> {
-        input::outside(world, cluster, outside, at)
+        input::outside(world, view, index, at)
     }
 
-    fn tidings(cluster: &Cluster<Self>) -> Vec<(Address, Tiding)> {
-        input::tidings(cluster)
+    fn tidings(view: &impl View<Self>) -> Vec<(Address, Tiding)> {
+        input::tidings(view)
     }
 
     fn has_left(process: &Process) -> bool {
@@ -328,10 +347,14 @@ impl Protocol for Counterfoil {
 
     fn goal<'a>(
         world: &World<Self>,
-        cluster: &'a Cluster<Self>,
+        view: &'a impl View<Self>,
         liveness: usize,
     ) -> Option<Unmet<'a>> {
-        watch::goal(world, cluster, liveness)
+        watch::goal(world, view, liveness)
+    }
+
+    fn is_reached(world: &World<Self>, view: &impl View<Self>, liveness: usize) -> bool {
+        watch::is_reached(world, view, liveness)
     }
 
     fn witnesses() -> &'static [&'static str] {
@@ -340,19 +363,18 @@ impl Protocol for Counterfoil {
 }
 
 /// The nodes that have not left.
-fn nodes(cluster: &Cluster<Counterfoil>) -> impl Iterator<Item = &Node> {
-    cluster.processes.values().filter_map(|process| match &**process {
+fn nodes(view: &impl View<Counterfoil>) -> impl Iterator<Item = &Node> {
+    view.processes().filter_map(|(_, process)| match process {
         Process::Node(node) if !node.left => Some(node),
         Process::Node(_) | Process::Scheduler(_) | Process::Client(_) => None,
     })
 }
 
 /// The schedulers that have not stopped, each once.
-fn schedulers(cluster: &Cluster<Counterfoil>) -> impl Iterator<Item = SchedulerId> {
-    let mut ids: Vec<SchedulerId> = cluster
-        .processes
-        .values()
-        .filter_map(|process| match &**process {
+fn schedulers(view: &impl View<Counterfoil>) -> impl Iterator<Item = SchedulerId> {
+    let mut ids: Vec<SchedulerId> = view
+        .processes()
+        .filter_map(|(_, process)| match process {
             Process::Scheduler(scheduler) if !scheduler.stopped => Some(scheduler.id),
             Process::Scheduler(_) | Process::Node(_) | Process::Client(_) => None,
         })
@@ -362,8 +384,7 @@ fn schedulers(cluster: &Cluster<Counterfoil>) -> impl Iterator<Item = SchedulerI
 }
 
 /// The latest life of an actor, if it has not gone.
-fn live(cluster: &Cluster<Counterfoil>, actor: Actor) -> Option<&Process> {
-    let address = cluster.receiver(Address { actor, incarnation: None })?;
-    let process = cluster.processes.get(&address)?;
-    (!Counterfoil::has_left(process)).then_some(&**process)
+fn live(view: &impl View<Counterfoil>, actor: Actor) -> Option<&Process> {
+    let address = view.receiver(Address { actor, incarnation: None })?;
+    view.process(address).filter(|process| !Counterfoil::has_left(process))
 }

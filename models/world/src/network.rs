@@ -75,6 +75,11 @@ impl<D: Ord + Clone + Hash> Network<D> {
         self.0.remove(datagram);
     }
 
+    /// Puts a datagram where it is known to be.
+    pub(crate) fn put(&mut self, datagram: Shared<D>, flight: Flight) {
+        self.0.insert(datagram, flight);
+    }
+
     /// How far this datagram is, if it is known at all.
     pub fn flight(&self, datagram: &Shared<D>) -> Option<Flight> {
         self.0.get(datagram).copied()

@@ -1,7 +1,8 @@
 //! What a protocol must offer to live in this world.
 
 use crate::cluster::{Cluster, World};
-use crate::scenario::{Fault, Outside};
+use crate::scenario::Fault;
+use crate::view::View;
 use counterfoil_properties::Violation;
 use counterfoil_protocol::{Actor, Address};
 use serde::Serialize;
@@ -75,10 +76,11 @@ pub trait Protocol:
     fn destination(datagram: &Self::Datagram) -> Address;
     /// Where a datagram came from.
     fn source(datagram: &Self::Datagram) -> Address;
-    /// Whether a datagram to this process only repeats what the process can never unlearn, so that
-    /// it has no effect now nor later. The world checks the first half by trying.
+    /// Whether a datagram to this process only repeats what the process can never unlearn, given
+    /// what may still go wrong, so that it has no effect now nor later. The world checks the first
+    /// half by trying.
     fn is_old_news(
-        cluster: &Cluster<Self>,
+        may: &dyn Fn(Fault) -> bool,
         process: &Self::Process,
         datagram: &Self::Datagram,
     ) -> bool;
@@ -87,26 +89,27 @@ pub trait Protocol:
     /// Whether and how a timer may fire now.
     fn firing(
         world: &World<Self>,
-        cluster: &Cluster<Self>,
+        view: &impl View<Self>,
         address: Address,
         timer: &Self::Timer,
     ) -> Firing;
     /// The answers that a driver may give; the choice of one is arbitrary.
     fn picks(
         world: &World<Self>,
-        cluster: &Cluster<Self>,
+        view: &impl View<Self>,
         address: Address,
         choice: &Self::Choice,
     ) -> Vec<Self::Pick>;
-    /// What an outside input is to the process that it reaches; `None` if it cannot happen now.
+    /// What the outside input of this index is to the process that it reaches; `None` if it cannot
+    /// happen now.
     fn outside(
         world: &World<Self>,
-        cluster: &Cluster<Self>,
-        outside: &Outside,
+        view: &impl View<Self>,
+        index: u8,
         at: Option<Address>,
     ) -> Option<(Address, Event<Self>)>;
     /// What configuration or discovery has to tell: to whom, and of which actor.
-    fn tidings(cluster: &Cluster<Self>) -> Vec<(Address, Tiding)>;
+    fn tidings(view: &impl View<Self>) -> Vec<(Address, Tiding)>;
     /// Whether a process has gone for good by its own decision.
     fn has_left(process: &Self::Process) -> bool;
     /// Takes note of a step and judges every safety property at it.
@@ -126,9 +129,13 @@ pub trait Protocol:
     /// that is outside the bounds of the scenario is true.
     fn goal<'a>(
         world: &World<Self>,
-        cluster: &'a Cluster<Self>,
+        view: &'a impl View<Self>,
         liveness: usize,
     ) -> Option<counterfoil_properties::Unmet<'a>>;
+    /// Whether [`Protocol::goal`] finds nothing. A protocol may know a quicker way.
+    fn is_reached(world: &World<Self>, view: &impl View<Self>, liveness: usize) -> bool {
+        Self::goal(world, view, liveness).is_none()
+    }
     /// The reachability witnesses, by index.
     fn witnesses() -> &'static [&'static str];
 }

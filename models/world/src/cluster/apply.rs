@@ -25,20 +25,22 @@ impl<P: Protocol> World<P> {
             *coverage.actions.entry(action.kind()).or_default() += 1;
         }
         self.carry_out(&mut next, action, None, &mut coverage);
-        self.forget_spent(cluster, &mut next);
+        Self::forget_spent(&mut next);
         next
     }
 
     /// Takes datagrams out of flight that can never act again: those to a life that is over, and
     /// those that only repeat what their receiver can never unlearn. The crate docs say why.
-    fn forget_spent(&self, before: &Cluster<P>, next: &mut Cluster<P>) {
+    fn forget_spent(next: &mut Cluster<P>) {
         let is_spent = |datagram: &Shared<P::Datagram>| {
             let to = P::destination(datagram);
-            let Some(address) = next.receiver(to) else { return to.incarnation.is_some() };
-            let process = next.processes.get(&address).expect("it receives");
-            let same = before.processes.get(&address).is_some_and(|old| old.is_same(process));
-            let known = before.network.flight(datagram).is_some();
-            !(same && known) && Self::is_spent(next, process, datagram)
+            match next.receiver(to) {
+                None => to.incarnation.is_some(),
+                Some(at) => {
+                    let process = next.processes.get(&at).expect("it receives");
+                    Self::is_spent(&|fault| next.may(fault), process, datagram)
+                }
+            }
         };
         let spent: Vec<_> =
             next.network.iter().map(|(d, _)| d).filter(|d| is_spent(d)).cloned().collect();
@@ -47,8 +49,13 @@ impl<P: Protocol> World<P> {
         }
     }
 
-    fn is_spent(next: &Cluster<P>, process: &P::Process, datagram: &P::Datagram) -> bool {
-        if !P::is_old_news(next, process, datagram) {
+    /// Whether a datagram can never act again at this process, its receiver.
+    pub(crate) fn is_spent(
+        may: &dyn Fn(Fault) -> bool,
+        process: &P::Process,
+        datagram: &P::Datagram,
+    ) -> bool {
+        if !P::is_old_news(may, process, datagram) {
             return false;
         }
         let mut tried = process.clone();
@@ -70,12 +77,24 @@ impl<P: Protocol> World<P> {
     ) {
         let event = self.event(next, action);
         self.befall(next, action, coverage);
-        if let Some((address, event)) = event {
-            self.handle(next, address, event, kept, coverage);
+        match (event, kept) {
+            (Some((address, event)), None) => self.react(next, address, event, coverage),
+            (Some((address, event)), Some(_)) => self.handle(next, address, event, kept, coverage),
+            (None, None) => self.answer_alone(next, coverage),
+            (None, Some(_)) => {}
         }
-        if kept.is_none() {
-            self.answer_alone(next, coverage);
-        }
+    }
+
+    /// Gives an event to a process, and answers what it asks if there is one answer.
+    pub(crate) fn react(
+        &self,
+        next: &mut Cluster<P>,
+        address: Address,
+        event: Event<P>,
+        coverage: &mut Option<&mut Coverage<P::Arm>>,
+    ) {
+        self.handle(next, address, event, None, coverage);
+        self.answer_alone(next, coverage);
     }
 
     /// What an action does to the world around the process that it concerns.
@@ -147,7 +166,7 @@ impl<P: Protocol> World<P> {
     }
 
     /// What an action is to the one process that it concerns.
-    pub(super) fn event(
+    pub(crate) fn event(
         &self,
         cluster: &Cluster<P>,
         action: &Action<P>,
@@ -169,7 +188,7 @@ impl<P: Protocol> World<P> {
             Action::Pick(address, pick) => Some((*address, Event::Picked(pick.clone()))),
             Action::Tell(address, tiding) => Some((*address, Event::Tiding(*tiding))),
             Action::Outside(index, at) => {
-                P::outside(self, cluster, &self.outside[usize::from(*index)], *at)
+                P::outside(self, cluster, *index, *at)
             }
             Action::Lose(_)
             | Action::LoseAll

@@ -4,7 +4,7 @@ use super::{Action, Cluster, Mail, World, restart_of};
 use crate::network::{Flight, Kind};
 use crate::protocol::{Effect, Firing, Protocol};
 use crate::scenario::{Fault, Outside};
-use counterfoil_protocol::Actor;
+use counterfoil_protocol::{Actor, Set};
 
 impl<P: Protocol> World<P> {
     /// Everything that may happen, in order.
@@ -14,7 +14,7 @@ impl<P: Protocol> World<P> {
         }
         let mut actions = Vec::new();
         let kind = self.scenario.network;
-        let has = |fault| cluster.budget.get(&fault).is_some_and(|times| *times > 0);
+        let has = |fault| cluster.may(fault);
         for (datagram, flight) in cluster.network.iter() {
             if cluster.receiver(P::destination(datagram)).is_some() {
                 actions.push(Action::Deliver(datagram.clone()));
@@ -26,10 +26,7 @@ impl<P: Protocol> World<P> {
                 actions.push(Action::Lose(datagram.clone()));
             }
         }
-        // A break is noticed before anything that comes over a later connection.
-        let breaks = |mail: &Mail<P>| Mail { letter: None, ..mail.clone() };
-        let first =
-            |mail: &&Mail<P>| mail.letter.is_none() || !cluster.mail.contains(&breaks(mail));
+        let first = |mail: &&Mail<P>| mail.may_arrive(&cluster.mail);
         actions.extend(cluster.mail.iter().filter(first).cloned().map(Action::Mail));
         for (address, process) in cluster.processes.iter() {
             for timer in P::timers(process) {
@@ -61,17 +58,16 @@ impl<P: Protocol> World<P> {
 
     fn outside_actions(&self, cluster: &Cluster<P>, actions: &mut Vec<Action<P>>) {
         for index in cluster.to_come.iter() {
-            let outside = &self.outside[usize::from(*index)];
-            if self.has_elder(cluster, *index) {
+            if self.has_elder(&cluster.to_come, *index) {
                 continue;
             }
-            if let Outside::Join(_) = outside {
+            if self.is_join(*index) {
                 actions.push(Action::Outside(*index, None));
-            } else if P::outside(self, cluster, outside, None).is_some() {
+            } else if P::outside(self, cluster, *index, None).is_some() {
                 actions.push(Action::Outside(*index, None));
             } else {
                 for address in cluster.processes.keys() {
-                    if P::outside(self, cluster, outside, Some(*address)).is_some() {
+                    if P::outside(self, cluster, *index, Some(*address)).is_some() {
                         actions.push(Action::Outside(*index, Some(*address)));
                     }
                 }
@@ -79,12 +75,17 @@ impl<P: Protocol> World<P> {
         }
     }
 
+    /// Whether an outside input starts an actor.
+    pub(crate) fn is_join(&self, index: u8) -> bool {
+        matches!(self.outside[usize::from(index)], Outside::Join(_))
+    }
+
     /// Whether an equal request is still to come before this one: equal requests are made in order.
     /// The crate docs say why. One that an order names is equal to none.
-    fn has_elder(&self, cluster: &Cluster<P>, index: u8) -> bool {
+    pub(crate) fn has_elder(&self, to_come: &Set<u8>, index: u8) -> bool {
         let Outside::Place(request) = &self.outside[usize::from(index)] else { return false };
         let named = |id| self.outside.contains(&Outside::Release(id));
-        cluster.to_come.iter().take_while(|elder| **elder < index).any(|elder| {
+        to_come.iter().take_while(|elder| **elder < index).any(|elder| {
             let Outside::Place(elder) = &self.outside[usize::from(*elder)] else { return false };
             let equal = elder.resources == request.resources && elder.at == request.at;
             equal && !named(elder.id) && !named(request.id)
@@ -124,7 +125,7 @@ impl<P: Protocol> World<P> {
                     let clients = cluster.processes.keys();
                     let clients = clients.filter(|other| matches!(other.actor, Actor::Client(_)));
                     let breaks = clients.map(|client| Action::Disconnect(*client, *address));
-                    actions.extend(breaks.filter(|action| self.apply(cluster, action) != *cluster));
+                    actions.extend(breaks);
                 }
             }
         }
@@ -132,7 +133,7 @@ impl<P: Protocol> World<P> {
 
     /// The ways in which a crash can cut `action` short after something was done, and before all
     /// was.
-    fn torn(&self, cluster: &Cluster<P>, action: &Action<P>) -> Vec<Action<P>> {
+    pub(crate) fn torn(&self, cluster: &Cluster<P>, action: &Action<P>) -> Vec<Action<P>> {
         let Some((address, event)) = self.event(cluster, action) else { return Vec::new() };
         let mut process = (**cluster.processes.get(&address).expect("it receives")).clone();
         let mut outputs = Vec::new();

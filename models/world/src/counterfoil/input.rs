@@ -1,9 +1,10 @@
 //! What happens in the world, as the inputs of the machines.
 
-use super::{Counterfoil, Letter, NOBODY, Order, Pick, Process, nodes};
-use crate::cluster::{Cluster, World};
+use super::{Counterfoil, Letter, NOBODY, Order, Pick, Process, Question, nodes};
+use crate::cluster::World;
 use crate::protocol::{Event, Observed, Protocol, Tiding};
 use crate::scenario::Outside;
+use crate::view::View;
 use counterfoil_properties::Process as Stepped;
 use counterfoil_protocol::{
     Actor, Address, AttemptId, AttemptNumber, Call, Client, ClientId, Demand, Machine, NodeId,
@@ -13,10 +14,11 @@ use counterfoil_protocol::{
 /// What an outside input is to the process that it reaches; `None` if it cannot happen now.
 pub(super) fn outside(
     world: &World<Counterfoil>,
-    cluster: &Cluster<Counterfoil>,
-    outside: &Outside,
+    view: &impl View<Counterfoil>,
+    index: u8,
     at: Option<Address>,
 ) -> Option<(Address, Event<Counterfoil>)> {
+    let outside = &world.outside[usize::from(index)];
     let first_client = Actor::Client(ClientId(1));
     let (actor, order) = match outside {
         Outside::Place(request) => {
@@ -48,28 +50,32 @@ pub(super) fn outside(
     if at.is_some() {
         return None;
     }
-    let address = cluster.receiver(Address { actor, incarnation: None })?;
-    // An order that changes nothing now is given later.
-    let before = cluster.processes.get(&address)?;
-    let mut after = (**before).clone();
+    let address = view.receiver(Address { actor, incarnation: None })?;
     let event = Event::Order(order);
-    Counterfoil::handle(&mut after, event.clone(), &mut Vec::new());
-    (after != **before).then_some((address, event))
+    // An order that changes nothing now is given later.
+    let changes = || {
+        let before = view.process(address).expect("it receives");
+        let mut after = before.clone();
+        Counterfoil::handle(&mut after, event.clone(), &mut Vec::new());
+        after != *before
+    };
+    let question = Question::OrderChanges as u32 + u32::from(index);
+    view.ask(question, [address, address], changes).then_some((address, event))
 }
 
 /// What configuration or discovery has to tell: schedulers of nodes, and clients of nodes that have
 /// left while they wait for them.
-pub(super) fn tidings(cluster: &Cluster<Counterfoil>) -> Vec<(Address, Tiding)> {
+pub(super) fn tidings(view: &impl View<Counterfoil>) -> Vec<(Address, Tiding)> {
     let mut tidings = Vec::new();
-    for (address, process) in cluster.processes.iter() {
-        let tell = |tiding| (*address, tiding);
-        match &**process {
+    for (address, process) in view.processes() {
+        let tell = |tiding| (address, tiding);
+        match process {
             Process::Scheduler(scheduler) if !scheduler.stopped => {
-                let unmet = nodes(cluster).filter(|node| !scheduler.nodes.contains_key(&node.id));
+                let unmet = nodes(view).filter(|node| !scheduler.nodes.contains_key(&node.id));
                 tidings.extend(unmet.map(|n| tell(Tiding::Joined(Actor::Node(n.id)))));
             }
             Process::Client(client) => {
-                let over = left(cluster).filter(|node| waits_for(client, *node));
+                let over = left(view).filter(|node| waits_for(client, *node));
                 tidings.extend(over.map(|node| tell(Tiding::Over(Actor::Node(node)))));
             }
             Process::Scheduler(_) | Process::Node(_) => {}
@@ -79,8 +85,8 @@ pub(super) fn tidings(cluster: &Cluster<Counterfoil>) -> Vec<(Address, Tiding)> 
 }
 
 /// The nodes that have left.
-fn left(cluster: &Cluster<Counterfoil>) -> impl Iterator<Item = NodeId> {
-    cluster.processes.values().filter_map(|process| match &**process {
+fn left(view: &impl View<Counterfoil>) -> impl Iterator<Item = NodeId> {
+    view.processes().filter_map(|(_, process)| match process {
         Process::Node(node) if node.left => Some(node.id),
         Process::Node(_) | Process::Scheduler(_) | Process::Client(_) => None,
     })

@@ -1,9 +1,10 @@
 //! When timers are due, and which datagrams are old news.
 
-use super::{Counterfoil, Process, live};
-use crate::cluster::{Cluster, World};
+use super::{Counterfoil, Process, Question, live};
+use crate::cluster::World;
 use crate::protocol::Firing;
 use crate::scenario::{Fault, Lapses, Timers};
+use crate::view::View;
 use counterfoil_protocol::{
     Actor, Address, Body, Datagram, Decision, Machine, Node, NodeId, Scheduler, Stamp, Timer,
     scheduler,
@@ -13,7 +14,7 @@ use counterfoil_protocol::{
 /// flight.
 pub(super) fn firing(
     world: &World<Counterfoil>,
-    cluster: &Cluster<Counterfoil>,
+    view: &impl View<Counterfoil>,
     at: Address,
     timer: &Timer,
 ) -> Firing {
@@ -23,16 +24,16 @@ pub(super) fn firing(
         Timer::Announce => {
             let calm = world.scenario.timers == Timers::Calm;
             let before = |d: &Datagram| matches!(d.body, Body::Delta(_) | Body::Snapshot(_));
-            let under_way = || in_flight(cluster, |d| d.src.actor == at.actor && before(d));
-            fair_unless(announces_nothing(cluster, at) || (calm && under_way()))
+            let under_way = || in_flight(view, |d| d.src.actor == at.actor && before(d));
+            fair_unless(announces_nothing(view, at) || (calm && under_way()))
         }
         Timer::Lapse(_) => match world.scenario.lapses {
             Lapses::Free => Firing::Fair,
             Lapses::Budget => Firing::Fault(Fault::Lapse),
         },
         Timer::Forget(_) => Firing::Fault(Fault::Forget),
-        Timer::Resync(node) => fair_unless(resyncs_nothing(cluster, at, *node)),
-        Timer::Resend(claim) => fair_unless(in_flight(cluster, |d| match &d.body {
+        Timer::Resync(node) => fair_unless(resyncs_nothing(view, at, *node)),
+        Timer::Resend(claim) => fair_unless(in_flight(view, |d| match &d.body {
             Body::Claim(about) => about.claim == *claim && d.src.actor == at.actor,
             Body::Verdict(about) => about.claim == *claim && d.dst.actor == at.actor,
             Body::Confirm(about) | Body::Release(about) => about == claim,
@@ -42,7 +43,7 @@ pub(super) fn firing(
             | Body::Leave(_)
             | Body::Superseded { .. } => false,
         })),
-        Timer::Suspect(node) if live(cluster, Actor::Node(*node)).is_none() => Firing::Fair,
+        Timer::Suspect(node) if live(view, Actor::Node(*node)).is_none() => Firing::Fair,
         Timer::Suspect(_) => Firing::Fault(Fault::Suspicion),
         Timer::Retry(_) => Firing::Fair,
         Timer::Impatience(_) => Firing::Fault(Fault::Impatience),
@@ -51,11 +52,10 @@ pub(super) fn firing(
 
 /// Whether a datagram only repeats what its receiver can never unlearn.
 pub(super) fn is_old_news(
-    cluster: &Cluster<Counterfoil>,
+    may: &dyn Fn(Fault) -> bool,
     process: &Process,
     datagram: &Datagram,
 ) -> bool {
-    let may = |fault| cluster.budget.get(&fault).is_some_and(|times| *times > 0);
     match process {
         // A sign of life matters to who suspects, so where suspicion is possible nothing is old.
         Process::Scheduler(scheduler) if !may(Fault::Suspicion) => {
@@ -108,13 +108,13 @@ fn is_old_for_scheduler(scheduler: &Scheduler, datagram: &Datagram) -> bool {
 }
 
 /// Whether a datagram that `concerns` is in flight.
-fn in_flight(cluster: &Cluster<Counterfoil>, concerns: impl Fn(&Datagram) -> bool) -> bool {
-    cluster.network.in_flight().any(concerns)
+fn in_flight(view: &impl View<Counterfoil>, concerns: impl Fn(&Datagram) -> bool) -> bool {
+    view.in_flight().any(concerns)
 }
 
 /// Whether an update or a resync between a node and a scheduler is in flight.
-fn update_in_flight(cluster: &Cluster<Counterfoil>, node: Actor, scheduler: Actor) -> bool {
-    in_flight(cluster, |d| match d.body {
+fn update_in_flight(view: &impl View<Counterfoil>, node: Actor, scheduler: Actor) -> bool {
+    in_flight(view, |d| match d.body {
         Body::Delta(_) | Body::Snapshot(_) | Body::Leave(_) => {
             d.src.actor == node && d.dst.actor == scheduler
         }
@@ -128,23 +128,26 @@ fn update_in_flight(cluster: &Cluster<Counterfoil>, node: Actor, scheduler: Acto
 }
 
 /// Whether a scheduler has nothing to learn from a node, and is subscribed to it.
-fn up_to_date(cluster: &Cluster<Counterfoil>, scheduler: &Scheduler, node: &Node) -> bool {
-    let peer = scheduler.nodes.get(&node.id);
-    let knows = peer
-        .and_then(|peer| peer.host.as_ref())
-        .is_some_and(|host| host.stamp == node.stamp() && host.state == node.host_state());
-    let present = peer.is_some_and(|peer| peer.presence == scheduler::Presence::Present);
-    let subscribed = node.subscribers.get(&scheduler.id) == Some(&scheduler.incarnation);
-    let superseded = cluster.processes.contains_key(&Address {
-        actor: Actor::Scheduler(scheduler.id),
-        incarnation: Some(scheduler.incarnation.next()),
-    });
-    knows && present && subscribed && !superseded
+fn up_to_date(view: &impl View<Counterfoil>, scheduler: &Scheduler, node: &Node) -> bool {
+    let me =
+        Address { actor: Actor::Scheduler(scheduler.id), incarnation: Some(scheduler.incarnation) };
+    let of = Address { actor: Actor::Node(node.id), incarnation: Some(node.incarnation()) };
+    let knows = || {
+        let peer = scheduler.nodes.get(&node.id);
+        let host = peer.and_then(|peer| peer.host.as_ref());
+        let knows =
+            host.is_some_and(|host| host.stamp == node.stamp() && host.state == node.host_state());
+        let present = peer.is_some_and(|peer| peer.presence == scheduler::Presence::Present);
+        let subscribed = node.subscribers.get(&scheduler.id) == Some(&scheduler.incarnation);
+        knows && present && subscribed
+    };
+    let later = Address { incarnation: Some(scheduler.incarnation.next()), ..me };
+    view.ask(Question::UpToDate as u32, [me, of], knows) && view.process(later).is_none()
 }
 
 /// Whether a beat of this node would tell nobody anything now, or could wait for what is in flight.
-fn announces_nothing(cluster: &Cluster<Counterfoil>, at: Address) -> bool {
-    let Some(Process::Node(node)) = cluster.processes.get(&at).map(|process| &**process) else {
+fn announces_nothing(view: &impl View<Counterfoil>, at: Address) -> bool {
+    let Some(Process::Node(node)) = view.process(at) else {
         return true;
     };
     if node.announced != node.version {
@@ -154,10 +157,10 @@ fn announces_nothing(cluster: &Cluster<Counterfoil>, at: Address) -> bool {
         let me = Actor::Scheduler(scheduler.id);
         let subscribed = node.subscribers.get(&scheduler.id) == Some(&scheduler.incarnation);
         subscribed
-            && !up_to_date(cluster, scheduler, node)
-            && !update_in_flight(cluster, at.actor, me)
+            && !up_to_date(view, scheduler, node)
+            && !update_in_flight(view, at.actor, me)
     };
-    !cluster.processes.values().any(|process| match &**process {
+    !view.processes().any(|(_, process)| match process {
         Process::Scheduler(scheduler) => !scheduler.stopped && waits(scheduler),
         Process::Node(_) | Process::Client(_) => false,
     })
@@ -165,17 +168,17 @@ fn announces_nothing(cluster: &Cluster<Counterfoil>, at: Address) -> bool {
 
 /// Whether a resync of this node would tell the scheduler nothing now, or could wait for what is in
 /// flight.
-fn resyncs_nothing(cluster: &Cluster<Counterfoil>, at: Address, node: NodeId) -> bool {
-    let Some(Process::Scheduler(scheduler)) = cluster.processes.get(&at).map(|p| &**p) else {
+fn resyncs_nothing(view: &impl View<Counterfoil>, at: Address, node: NodeId) -> bool {
+    let Some(Process::Scheduler(scheduler)) = view.process(at) else {
         return true;
     };
-    match live(cluster, Actor::Node(node)) {
+    match live(view, Actor::Node(node)) {
         Some(Process::Node(to)) => {
             let subscribed = to.subscribers.get(&scheduler.id) == Some(&scheduler.incarnation);
             let will_be_told = subscribed && to.announced != to.version;
             will_be_told
-                || up_to_date(cluster, scheduler, to)
-                || update_in_flight(cluster, Actor::Node(node), at.actor)
+                || up_to_date(view, scheduler, to)
+                || update_in_flight(view, Actor::Node(node), at.actor)
         }
         Some(Process::Scheduler(_) | Process::Client(_)) | None => true,
     }
