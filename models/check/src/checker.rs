@@ -1,28 +1,33 @@
 //! stateright, the checker of record for safety and healing, over the same world.
 
-use crate::explore::{fingerprint, hasher};
 use crate::progress::Limit;
-use ahash::RandomState;
-use counterfoil_world::{Action, Cluster, Protocol, World};
+use counterfoil_world::{Action, Protocol, Representation};
 use stateright::{Checker, HasDiscoveries, Model, Property};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
-/// A world as a stateright model. All of it is in [`World`]; this only translates.
-pub struct WorldModel<P: Protocol> {
-    world: World<P>,
+/// A world as a stateright model. All of it is in the [`Representation`]; this only translates.
+pub struct WorldModel<R: Representation> {
+    initial: R::State,
+    inner: Mutex<Inner<R>>,
     heals: bool,
     limit: Limit,
     /// Set once the search is over: what it found is told from every state, limit or not.
     searched: Arc<AtomicBool>,
-    hasher: RandomState,
-    /// By fingerprint: whether it heals.
-    healed: Mutex<HashMap<u64, bool>>,
+}
+
+/// What changes while states are looked at.
+struct Inner<R: Representation> {
+    world: R,
+    /// The fingerprints of states that heal, and of those that do not.
+    healed: HashSet<u64, ahash::RandomState>,
+    unhealed: HashSet<u64, ahash::RandomState>,
 }
 
 /// What stateright saw.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// States generated.
     pub states: u64,
@@ -32,41 +37,60 @@ pub struct Seen {
     pub violated: BTreeSet<&'static str>,
     /// Whether every state heals, if that was asked.
     pub heals: Option<bool>,
+    /// How long it took.
+    pub time: Duration,
 }
 
 /// The name of the property that every state heals.
 const HEALS: &str = "heals";
 
-impl<P: Protocol> WorldModel<P> {
+impl<R: Representation> WorldModel<R> {
     /// Of `world`; with `heals`, judges in every state whether it heals.
-    pub fn new(world: World<P>, heals: bool, limit: Limit) -> Self {
+    pub fn new(mut world: R, heals: bool, limit: Limit) -> Self {
         WorldModel {
-            world,
+            initial: world.initial(),
+            inner: Mutex::new(Inner {
+                world,
+                healed: HashSet::default(),
+                unhealed: HashSet::default(),
+            }),
             heals,
             limit,
             searched: Arc::default(),
-            hasher: hasher(1),
-            healed: Mutex::default(),
         }
     }
 
+    fn inner(&self) -> MutexGuard<'_, Inner<R>> {
+        self.inner.lock().expect("no panic while locked")
+    }
+}
+
+impl<R: Representation> Inner<R> {
     /// Whether fair steps can lead from here to where every goal is true and nothing is under way.
     ///
-    /// Takes the first fair action that leads to a new state, datagrams and letters first, timers
-    /// last, and turns back where all are known. Where it was before, its answer is reused.
-    fn heals(&self, from: &Cluster<P>) -> bool {
-        let mut tried = HashSet::from([fingerprint(&self.hasher, from)]);
+    /// Takes the first fair action that leads to a new state, timers last, and turns back where all
+    /// are known. Where it was before, its answer is reused.
+    fn heals(&mut self, from: &R::State) -> bool {
+        let mut tried = HashSet::from([self.world.fingerprint(from)]);
         let mut way = vec![(from.clone(), self.fair_steps(from))];
         let healed = loop {
-            let Some((cluster, steps)) = way.last_mut() else { break false };
-            let print = fingerprint(&self.hasher, cluster);
-            let known = self.healed.lock().expect("no panic while locked").get(&print).copied();
-            if known == Some(true) || (known.is_none() && self.is_quiet(cluster)) {
+            let Some((state, steps)) = way.last_mut() else { break false };
+            let print = self.world.fingerprint(state);
+            if self.healed.contains(&print) {
                 break true;
             }
-            let next = (known != Some(false)).then(|| steps.pop()).flatten();
-            match next.map(|action| self.world.apply(cluster, &action)) {
-                Some(next) if tried.insert(fingerprint(&self.hasher, &next)) => {
+            let known_not_to = self.unhealed.contains(&print);
+            if !known_not_to && is_converged(&mut self.world, state) {
+                break true;
+            }
+            let action = if known_not_to { None } else { steps.pop() };
+            let next = action.map(|action| {
+                let mut next = state.clone();
+                self.world.step(state, &action, &mut next);
+                next
+            });
+            match next {
+                Some(next) if tried.insert(self.world.fingerprint(&next)) => {
                     let steps = self.fair_steps(&next);
                     way.push((next, steps));
                 }
@@ -76,103 +100,132 @@ impl<P: Protocol> WorldModel<P> {
                 }
             }
         };
-        let mut known = self.healed.lock().expect("no panic while locked");
         if healed {
-            known.extend(way.iter().map(|(c, _)| (fingerprint(&self.hasher, c), true)));
+            self.healed.extend(way.iter().map(|(state, _)| self.world.fingerprint(state)));
         } else {
-            known.extend(tried.into_iter().map(|print| (print, false)));
+            self.unhealed.extend(tried);
         }
         healed
     }
 
     /// The fair actions, the first to be taken last.
-    fn fair_steps(&self, cluster: &Cluster<P>) -> Vec<Action<P>> {
-        let enabled = self.world.enabled(cluster).into_iter().rev();
-        enabled.filter(|action| self.world.is_fair(cluster, action)).collect()
-    }
-
-    fn is_quiet(&self, cluster: &Cluster<P>) -> bool {
-        cluster.network.in_flight().next().is_none()
-            && cluster.mail.is_empty()
-            && cluster.choices.is_empty()
-            && (0..P::liveness().len()).all(|goal| P::is_reached(&self.world, cluster, goal))
+    fn fair_steps(&mut self, state: &R::State) -> Vec<R::Action> {
+        let mut actions = Vec::new();
+        self.world.enabled(state, &mut actions);
+        actions.retain(|action| self.world.fair(state, action).is_some());
+        actions.reverse();
+        actions
     }
 }
 
-fn is_safe<P: Protocol, const INDEX: usize>(_: &WorldModel<P>, cluster: &Cluster<P>) -> bool {
-    !cluster.violated.contains_key(&INDEX)
+/// Whether every goal is true and nothing is under way.
+fn is_converged<R: Representation>(world: &mut R, state: &R::State) -> bool {
+    let goals = R::Protocol::liveness().len();
+    world.is_quiet(state) && u32::from(world.reached(state)) == (1 << goals) - 1
 }
 
-type Condition<P> = fn(&WorldModel<P>, &Cluster<P>) -> bool;
+fn is_safe<R: Representation, const INDEX: usize>(_: &WorldModel<R>, state: &R::State) -> bool {
+    R::violated(state) & 1 << INDEX == 0
+}
 
-impl<P: Protocol> Model for WorldModel<P> {
-    type State = Cluster<P>;
-    type Action = Action<P>;
+type Condition<R> = fn(&WorldModel<R>, &<R as Representation>::State) -> bool;
 
-    fn init_states(&self) -> Vec<Cluster<P>> {
-        vec![self.world.initial()]
+impl<R: Representation + Send + 'static> Model for WorldModel<R> {
+    type State = R::State;
+    type Action = R::Action;
+
+    fn init_states(&self) -> Vec<R::State> {
+        vec![self.initial.clone()]
     }
 
-    fn actions(&self, cluster: &Cluster<P>, actions: &mut Vec<Action<P>>) {
+    fn actions(&self, state: &R::State, actions: &mut Vec<R::Action>) {
         // stateright cannot be stopped; but a search in which nothing is enabled soon ends.
         if self.searched.load(Ordering::Relaxed) || self.limit.stop().is_none() {
-            actions.extend(self.world.enabled(cluster));
+            self.inner().world.enabled(state, actions);
         }
     }
 
-    fn next_state(&self, cluster: &Cluster<P>, action: Action<P>) -> Option<Cluster<P>> {
-        Some(self.world.apply(cluster, &action))
+    fn next_state(&self, state: &R::State, action: R::Action) -> Option<R::State> {
+        let mut next = state.clone();
+        self.inner().world.step(state, &action, &mut next);
+        Some(next)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let safe: [Condition<P>; 12] = [
-            is_safe::<P, 0>,
-            is_safe::<P, 1>,
-            is_safe::<P, 2>,
-            is_safe::<P, 3>,
-            is_safe::<P, 4>,
-            is_safe::<P, 5>,
-            is_safe::<P, 6>,
-            is_safe::<P, 7>,
-            is_safe::<P, 8>,
-            is_safe::<P, 9>,
-            is_safe::<P, 10>,
-            is_safe::<P, 11>,
+        let safe: [Condition<R>; 12] = [
+            is_safe::<R, 0>,
+            is_safe::<R, 1>,
+            is_safe::<R, 2>,
+            is_safe::<R, 3>,
+            is_safe::<R, 4>,
+            is_safe::<R, 5>,
+            is_safe::<R, 6>,
+            is_safe::<R, 7>,
+            is_safe::<R, 8>,
+            is_safe::<R, 9>,
+            is_safe::<R, 10>,
+            is_safe::<R, 11>,
         ];
-        assert!(P::safety().len() <= safe.len(), "a condition for every safety property");
-        let mut properties: Vec<Property<Self>> = P::safety()
+        let safety = R::Protocol::safety();
+        assert!(safety.len() <= safe.len(), "a condition for every safety property");
+        let mut properties: Vec<Property<Self>> = safety
             .iter()
             .zip(safe)
             .map(|(property, condition)| Property::always(property.name, condition))
             .collect();
         if self.heals {
-            properties.push(Property::always(HEALS, |model, cluster| model.heals(cluster)));
+            properties.push(Property::always(HEALS, |model, state| model.inner().heals(state)));
         }
         properties
     }
 
-    fn format_action(&self, action: &Action<P>) -> String {
+    fn format_action(&self, action: &R::Action) -> String {
+        let action: Action<R::Protocol> = self.inner().world.action(&self.initial, action);
         format!("{action:?}")
     }
 }
 
-/// Explores every state with stateright, or those within `depth_max` actions.
-pub fn check<P: Protocol>(
-    world: &World<P>,
-    heals: bool,
-    depth_max: Option<usize>,
-    limit: Limit,
-) -> Seen {
+/// How stateright searches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// Breadth first, to this many actions if given.
+    Breadth(Option<usize>),
+    /// Depth first: takes less memory. The runs to its findings are long.
+    Depth,
+}
+
+/// Explores with stateright.
+pub fn check<R>(world: R, heals: bool, search: Search, limit: Limit) -> Seen
+where
+    R: Representation + Send + 'static,
+{
+    let started = Instant::now();
     // A property that never fails keeps the search from ending at the last discovery.
     let never = HasDiscoveries::AllOf(["no such property"].into_iter().collect());
-    let model = WorldModel::new(world.clone(), heals, limit);
+    let model = WorldModel::new(world, heals, limit);
     let searched = Arc::clone(&model.searched);
     let mut builder = model.checker().finish_when(never);
-    if let Some(depth) = depth_max {
-        // stateright counts states on the way, not actions, and does not judge the last.
-        builder = builder.target_max_depth(depth + 2);
+    match search {
+        Search::Breadth(depth) => {
+            if let Some(depth) = depth {
+                // stateright counts states on the way, not actions, and does not judge the last.
+                builder = builder.target_max_depth(depth + 2);
+            }
+            let checker = builder.spawn_bfs().join();
+            seen(&checker, &searched, heals, started)
+        }
+        Search::Depth => seen(&builder.spawn_dfs().join(), &searched, heals, started),
     }
-    let checker = builder.spawn_bfs().join();
+}
+
+/// What a search that is over saw.
+fn seen<R: Representation + Send + 'static>(
+    checker: &impl Checker<WorldModel<R>>,
+    searched: &AtomicBool,
+    heals: bool,
+    started: Instant,
+) -> Seen {
+    let time = started.elapsed();
     searched.store(true, Ordering::Relaxed);
     let mut violated: BTreeSet<&'static str> = checker.discoveries().into_keys().collect();
     let unhealed = violated.remove(HEALS);
@@ -181,5 +234,6 @@ pub fn check<P: Protocol>(
         distinct: checker.unique_state_count() as u64,
         violated,
         heals: heals.then_some(!unhealed),
+        time,
     }
 }

@@ -16,7 +16,7 @@
 //! A search that was cut off is not judged: its frontier looks like dead ends.
 
 use crate::explore::Graph;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 /// What the graph says of liveness.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,10 +39,11 @@ pub struct Judgement {
 /// Judges a whole graph. `goals` says by state, bit i, whether property i is true in it.
 pub fn judge(fair: &Graph, goals: &[u8], properties: usize) -> Judgement {
     let all = ((1u16 << properties) - 1) as u8;
-    let (stable, transient) = stable(fair, |state| goals[state as usize] & all == all);
-    let converged = |state: u32| stable[state as usize];
-    let (unhealed, heal_steps_max) = heal(fair, &converged);
-    let components = components(fair);
+    let is_reached = |state: u32| goals[state as usize] & all == all;
+    let stable = stable(fair, is_reached);
+    let transient = (0..fair.len() as u32).filter(|s| is_reached(*s) && !stable[*s as usize]);
+    let transient = transient.count() as u64;
+    let (unhealed, heal_steps_max) = heal(fair, &stable);
     let mut judgement = Judgement {
         unhealed,
         heal_steps_max,
@@ -50,15 +51,13 @@ pub fn judge(fair: &Graph, goals: &[u8], properties: usize) -> Judgement {
         violated: vec![None; properties],
         ..Judgement::default()
     };
-    for component in &components {
-        let inside: HashSet<u32> = component.iter().copied().collect();
-        let is_bottom =
-            component.iter().all(|s| fair.steps(*s).iter().all(|(to, _)| inside.contains(to)));
-        if is_bottom {
+    components(fair, |component, is_inside| {
+        let leaves = |state: &u32| fair.targets(*state).iter().any(|to| !is_inside(*to));
+        if !component.iter().any(leaves) {
             judgement.bottoms += 1;
             for (property, found) in judgement.violated.iter_mut().enumerate() {
                 let false_in =
-                    component.iter().filter(|s| goals[**s as usize] & (1 << property) == 0);
+                    component.iter().filter(|s| goals[**s as usize] & 1 << property == 0);
                 let lowest = false_in.min().copied();
                 *found = match (*found, lowest) {
                     (Some(known), Some(new)) => Some(known.min(new)),
@@ -66,11 +65,11 @@ pub fn judge(fair: &Graph, goals: &[u8], properties: usize) -> Judgement {
                 };
             }
         }
-        let outside = component.iter().any(|state| !converged(*state));
-        if outside && can_be_stayed_in(fair, component, &inside) {
+        let outside = component.iter().any(|state| !stable[*state as usize]);
+        if outside && can_be_stayed_in(fair, component, is_inside) {
             judgement.livelocks += 1;
         }
-    }
+    });
     judgement
 }
 
@@ -80,7 +79,7 @@ pub fn cycle(fair: &Graph, state: u32) -> Vec<u32> {
     let mut from = std::collections::HashMap::new();
     let mut queue = std::collections::VecDeque::from([state]);
     while let Some(at) = queue.pop_front() {
-        for (to, _) in fair.steps(at).iter().filter(|(to, _)| *to != at) {
+        for to in fair.targets(at).iter().filter(|to| **to != at) {
             if *to == state {
                 let mut way = vec![state];
                 let mut back = at;
@@ -100,99 +99,67 @@ pub fn cycle(fair: &Graph, state: u32) -> Vec<u32> {
     Vec::new()
 }
 
-/// The fair steps backwards.
-struct Backwards {
-    starts: Vec<u32>,
-    from: Vec<u32>,
-}
-
-impl Backwards {
-    fn of(fair: &Graph) -> Self {
-        let count = fair.len();
-        let mut starts: Vec<u32> = vec![0; count + 1];
-        for state in 0..count as u32 {
-            for (to, _) in fair.steps(state) {
-                starts[*to as usize + 1] += 1;
-            }
-        }
-        for index in 0..count {
-            starts[index + 1] += starts[index];
-        }
-        let mut next = starts.clone();
-        let mut from = vec![0u32; starts[count] as usize];
-        for state in 0..count as u32 {
-            for (to, _) in fair.steps(state) {
-                from[next[*to as usize] as usize] = state;
-                next[*to as usize] += 1;
-            }
-        }
-        Backwards { starts, from }
-    }
-
-    fn steps(&self, state: u32) -> &[u32] {
-        let (start, end) = (self.starts[state as usize], self.starts[state as usize + 1]);
-        &self.from[start as usize..end as usize]
-    }
-}
-
-/// The largest set of states in which the goals are true and that no fair step leaves; and how many
-/// states in which they are true are not in it.
-fn stable(fair: &Graph, goals: impl Fn(u32) -> bool) -> (Vec<bool>, u64) {
-    let backwards = Backwards::of(fair);
-    let states = || 0..fair.len() as u32;
-    let mut stable: Vec<bool> = states().map(&goals).collect();
-    let mut leaving: Vec<u32> = states().filter(|state| !stable[*state as usize]).collect();
-    let mut transient = 0;
-    while let Some(state) = leaving.pop() {
-        for from in backwards.steps(state) {
-            if std::mem::replace(&mut stable[*from as usize], false) {
-                transient += 1;
-                leaving.push(*from);
-            }
-        }
-    }
-    (stable, transient)
-}
-
-/// How many states cannot reach a converged one, and how far the others are at most.
-fn heal(fair: &Graph, converged: &impl Fn(u32) -> bool) -> (u64, u32) {
-    let count = fair.len();
-    let backwards = Backwards::of(fair);
-    let mut healed = vec![false; count];
-    let mut layer: Vec<u32> = (0..count as u32).filter(|state| converged(*state)).collect();
-    layer.iter().for_each(|state| healed[*state as usize] = true);
-    let (mut reached, mut steps) = (layer.len(), 0);
+/// The largest set of states in which the goals are true and that no fair step leaves.
+///
+/// Sweeps from the last state to the first: most steps lead to states that were reached later, so
+/// few sweeps are enough, and the steps need not be kept backwards.
+fn stable(fair: &Graph, goals: impl Fn(u32) -> bool) -> Vec<bool> {
+    let states = 0..fair.len() as u32;
+    let mut stable: Vec<bool> = states.clone().map(goals).collect();
     loop {
-        let mut before = Vec::new();
-        for state in layer {
-            for from in backwards.steps(state) {
-                if !std::mem::replace(&mut healed[*from as usize], true) {
-                    before.push(*from);
-                }
+        let mut changed = false;
+        for state in states.clone().rev() {
+            let leaves = || fair.targets(state).iter().any(|to| !stable[*to as usize]);
+            if stable[state as usize] && leaves() {
+                stable[state as usize] = false;
+                changed = true;
             }
         }
-        if before.is_empty() {
-            return ((count - reached) as u64, steps);
+        if !changed {
+            return stable;
         }
-        reached += before.len();
-        steps += 1;
-        layer = before;
+    }
+}
+
+/// How many states cannot reach a converged one, and how far the others are at most. In sweeps, as
+/// above.
+fn heal(fair: &Graph, converged: &[bool]) -> (u64, u32) {
+    const NEVER: u32 = u32::MAX;
+    let start = |converged: &bool| if *converged { 0 } else { NEVER };
+    let mut steps: Vec<u32> = converged.iter().map(start).collect();
+    loop {
+        let mut changed = false;
+        for state in (0..fair.len() as u32).rev() {
+            let best = fair.targets(state).iter().map(|to| steps[*to as usize].saturating_add(1));
+            let best = best.min().unwrap_or(NEVER);
+            if best < steps[state as usize] {
+                steps[state as usize] = best;
+                changed = true;
+            }
+        }
+        if !changed {
+            let unhealed = steps.iter().filter(|steps| **steps == NEVER).count();
+            let most = steps.iter().filter(|steps| **steps != NEVER).max();
+            return (unhealed as u64, most.copied().unwrap_or(0));
+        }
     }
 }
 
 /// Whether a run may stay in this component for ever although no action that stays enabled is put
 /// off for ever.
-fn can_be_stayed_in(fair: &Graph, component: &[u32], inside: &HashSet<u32>) -> bool {
-    let mut always: Option<BTreeSet<u32>> = None;
-    let mut taken = HashSet::new();
+fn can_be_stayed_in(fair: &Graph, component: &[u32], is_inside: &dyn Fn(u32) -> bool) -> bool {
+    let mut always: Option<BTreeSet<u16>> = None;
+    let mut taken = BTreeSet::new();
     let mut moves = component.len() > 1;
     for state in component {
-        let steps = fair.steps(*state);
-        let enabled: BTreeSet<u32> = steps.iter().map(|(_, action)| *action).collect();
-        for (_, action) in steps.iter().filter(|(to, _)| inside.contains(to)) {
-            taken.insert(*action);
-            moves = true;
+        let actions = fair.actions(*state);
+        for (to, action) in fair.targets(*state).iter().zip(actions) {
+            if is_inside(*to) {
+                taken.insert(*action);
+                moves = true;
+            }
         }
+        let enabled: BTreeSet<u16> = actions.iter().copied().collect();
         always = Some(match always {
             Some(always) => always.intersection(&enabled).copied().collect(),
             None => enabled,
@@ -203,19 +170,20 @@ fn can_be_stayed_in(fair: &Graph, component: &[u32], inside: &HashSet<u32>) -> b
     (moves || always.is_empty()) && always.iter().all(|action| taken.contains(action))
 }
 
-/// The strongly connected components, by Tarjan's algorithm, without recursion.
-fn components(fair: &Graph) -> Vec<Vec<u32>> {
+/// Calls `each` with every strongly connected component, and whether a state is in it. By Tarjan's
+/// algorithm, without recursion.
+fn components(fair: &Graph, mut each: impl FnMut(&[u32], &dyn Fn(u32) -> bool)) {
     const UNSEEN: u32 = u32::MAX;
+    const DONE: u32 = u32::MAX - 1;
     let count = fair.len();
     let (mut order, mut low) = (vec![UNSEEN; count], vec![0u32; count]);
-    let mut on_stack = vec![false; count];
-    let (mut stack, mut calls, mut found) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut stack, mut calls) = (Vec::new(), Vec::new());
     let mut clock = 0;
     for root in 0..count as u32 {
         if order[root as usize] != UNSEEN {
             continue;
         }
-        calls.push((root, 0usize));
+        calls.push((root, 0u32));
         while let Some((state, step)) = calls.pop() {
             let at = state as usize;
             if step == 0 {
@@ -223,19 +191,17 @@ fn components(fair: &Graph) -> Vec<Vec<u32>> {
                 low[at] = clock;
                 clock += 1;
                 stack.push(state);
-                on_stack[at] = true;
             }
-            let steps = fair.steps(state);
             let mut descended = false;
-            for (index, (to, _)) in steps.iter().enumerate().skip(step) {
+            for (index, to) in fair.targets(state).iter().enumerate().skip(step as usize) {
                 let to_at = *to as usize;
                 if order[to_at] == UNSEEN {
-                    calls.push((state, index + 1));
+                    calls.push((state, index as u32 + 1));
                     calls.push((*to, 0));
                     descended = true;
                     break;
                 }
-                if on_stack[to_at] {
+                if order[to_at] != DONE {
                     low[at] = low[at].min(order[to_at]);
                 }
             }
@@ -243,15 +209,16 @@ fn components(fair: &Graph) -> Vec<Vec<u32>> {
                 continue;
             }
             if low[at] == order[at] {
-                let mut component = Vec::new();
-                while let Some(member) = stack.pop() {
-                    on_stack[member as usize] = false;
-                    component.push(member);
-                    if member == state {
-                        break;
-                    }
+                let start =
+                    stack.iter().rposition(|member| *member == state).expect("on the stack");
+                let component = &stack[start..];
+                // What is above the root on the stack, and not done, is in its component.
+                let root = order[at];
+                let is_inside = |state: u32| (root..DONE).contains(&order[state as usize]);
+                each(component, &is_inside);
+                for member in stack.drain(start..) {
+                    order[member as usize] = DONE;
                 }
-                found.push(component);
             }
             if let Some((parent, _)) = calls.last() {
                 let parent = *parent as usize;
@@ -259,7 +226,6 @@ fn components(fair: &Graph) -> Vec<Vec<u32>> {
             }
         }
     }
-    found
 }
 
 #[cfg(test)]
@@ -267,7 +233,7 @@ mod tests {
     use super::*;
 
     /// One goal, true in the states of `converged`.
-    fn judged(steps: &[&[(u32, u32)]], converged: &[u32]) -> Judgement {
+    fn judged(steps: &[&[(u32, u16)]], converged: &[u32]) -> Judgement {
         let goals: Vec<u8> =
             (0..steps.len() as u32).map(|state| u8::from(converged.contains(&state))).collect();
         judge(&Graph::of(steps), &goals, 1)

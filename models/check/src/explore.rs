@@ -1,14 +1,14 @@
 //! Our own explorer: breadth first, with the fault-free steps kept as a graph.
 //!
-//! It visits the same states as stateright does, by the same [`World::enabled`] and
-//! [`World::apply`], and must count as many. What it adds is the graph of fair steps, which
-//! liveness is judged on ([`crate::convergence`]), and what was covered.
+//! It visits the same states as stateright does, through the same [`Representation`], and must
+//! count as many. What it adds is the graph of fair steps, which liveness is judged on
+//! ([`crate::convergence`]), and what was covered.
 
 use crate::progress::{Progress, Stop};
 use ahash::RandomState;
-use counterfoil_world::{Action, Cluster, Coverage, Protocol, World};
+use counterfoil_world::{Action, Coverage, Protocol, Representation};
+use hashbrown::HashTable;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// Where an exploration may end early.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,46 +31,53 @@ pub enum Sought {
     Of(usize),
 }
 
-/// What an exploration saw.
+/// What an exploration saw. States have numbers, in the order in which they were reached.
 pub struct Exploration<P: Protocol> {
     /// Actions taken, plus the initial state.
     pub states: u64,
-    /// Different states.
-    pub distinct: u64,
-    /// The most actions that the shortest way to any state takes.
-    pub depth: usize,
     /// Why it ended before every state was explored, if it did.
     pub stopped: Option<Stop>,
     /// By safety property: the first state, in breadth-first order, at which it is violated.
     pub violated: BTreeMap<usize, u32>,
-    /// How each state was first reached: from which, by which of the enabled actions.
-    parents: Vec<(u32, u16)>,
-    /// The depth of each state.
-    depths: Vec<u32>,
     /// By state: bit i is set if liveness property i is true in it.
     pub goals: Vec<u8>,
     /// The graph of fair steps.
     pub fair: Graph,
     /// What was covered.
     pub coverage: Coverage<P::Arm>,
-    /// The number of each state, by fingerprint.
-    visited: Visited,
-    hasher: RandomState,
+    /// From which state each was first reached.
+    parents: Vec<u32>,
+    /// By depth: the first state that is reached by no fewer actions.
+    layers: Vec<u32>,
+    /// What tells states apart, by state.
+    prints: Vec<u64>,
+    /// The states, to be found by their prints.
+    numbers: HashTable<u32>,
 }
 
 /// The fair steps: for each state, where they lead, and which action each is.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     starts: Vec<u32>,
-    edges: Vec<(u32, u32)>,
+    targets: Vec<u32>,
+    actions: Vec<u16>,
 }
 
 impl Graph {
-    /// The fair steps of `state`: to which state, by which action (a hash of it). A step that
-    /// changes nothing leads to the state itself.
-    pub fn steps(&self, state: u32) -> &[(u32, u32)] {
-        let end = self.starts.get(state as usize + 1).map_or(self.edges.len(), |end| *end as usize);
-        &self.edges[self.starts[state as usize] as usize..end]
+    /// Where the fair steps of `state` lead. A step that changes nothing leads to the state itself.
+    pub fn targets(&self, state: u32) -> &[u32] {
+        &self.targets[self.range(state)]
+    }
+
+    /// Which action each of the fair steps of `state` is.
+    pub fn actions(&self, state: u32) -> &[u16] {
+        &self.actions[self.range(state)]
+    }
+
+    fn range(&self, state: u32) -> std::ops::Range<usize> {
+        let start = self.starts[state as usize] as usize;
+        let end = self.starts.get(state as usize + 1);
+        start..end.map_or(self.targets.len(), |end| *end as usize)
     }
 
     /// How many states it has.
@@ -83,114 +90,155 @@ impl Graph {
         self.starts.is_empty()
     }
 
-    /// A graph of these steps, by state.
+    /// The next state: its steps follow.
+    fn open(&mut self) {
+        let start = u32::try_from(self.targets.len()).expect("fewer than 2^32 fair steps");
+        self.starts.push(start);
+    }
+
+    fn push(&mut self, target: u32, action: u16) {
+        self.targets.push(target);
+        self.actions.push(action);
+    }
+
+    /// A graph of these steps, by state: to where, by which action.
     #[cfg(test)]
-    pub(crate) fn of(steps: &[&[(u32, u32)]]) -> Self {
+    pub(crate) fn of(steps: &[&[(u32, u16)]]) -> Self {
         let mut graph = Graph::default();
         for of_state in steps {
-            graph.starts.push(graph.edges.len() as u32);
-            graph.edges.extend_from_slice(of_state);
+            graph.open();
+            of_state.iter().for_each(|(target, action)| graph.push(*target, *action));
         }
         graph
     }
 }
 
-/// The hash that tells states apart.
+/// The hash that tells clusters apart.
 pub fn fingerprint(hasher: &RandomState, value: &impl std::hash::Hash) -> u64 {
     hasher.hash_one(value)
 }
 
-/// The hasher of [`fingerprint`], from a seed. Two seeds miss different states.
+/// The hasher of [`fingerprint`], from a seed.
 pub fn hasher(seed: u64) -> RandomState {
     RandomState::with_seeds(seed, 0x5eed, 0x0f, 0x57a7e5)
 }
 
-#[derive(Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("only fingerprints are hashed")
-    }
-    fn write_u64(&mut self, fingerprint: u64) {
-        self.0 = fingerprint;
-    }
-}
-
-type Visited = HashMap<u64, u32, BuildHasherDefault<Identity>>;
-
 /// Explores every state, or up to `bound`.
-pub fn explore<P: Protocol>(
-    world: &World<P>,
-    seed: u64,
+pub fn explore<R: Representation>(
+    world: &mut R,
     bound: Bound,
     progress: &Progress,
-) -> Exploration<P> {
+) -> Exploration<R::Protocol> {
     let initial = world.initial();
-    let mut seen = Exploration {
-        states: 1,
-        distinct: 1,
-        depth: 0,
-        stopped: None,
-        violated: BTreeMap::new(),
-        parents: vec![(0, 0)],
-        depths: vec![0],
-        goals: Vec::new(),
-        fair: Graph::default(),
-        coverage: Coverage::new::<P>(),
-        visited: Visited::default(),
-        hasher: hasher(seed),
-    };
-    seen.visited.insert(fingerprint(&seen.hasher, &initial), 0);
+    let mut seen = Exploration::of(world.fingerprint(&initial));
+    let mut actions_known = Actions::default();
     let mut depth_max = bound.depth_max.unwrap_or(usize::MAX);
     seen.note(world, 0, &initial, &bound);
-    let mut queue = VecDeque::from([(0u32, initial)]);
-    while let Some((index, cluster)) = queue.pop_front() {
+    let mut next = initial.clone();
+    let mut actions = Vec::new();
+    let mut queue = VecDeque::from([initial]);
+    while let Some(state) = queue.pop_front() {
         if let Some(stop) = progress.tick(&seen.counts(), queue.len()) {
             seen.stopped = Some(stop);
             break;
         }
-        seen.fair.starts.push(seen.fair.edges.len() as u32);
-        let depth = seen.depths[index as usize] as usize;
+        let index = seen.fair.len() as u32;
+        seen.fair.open();
+        let depth = seen.depth_of(index);
         if depth > depth_max {
             seen.stopped = Some(Stop::Depth);
             continue;
         }
-        for (ordinal, action) in world.enabled(&cluster).into_iter().enumerate() {
-            let next = world.step(&cluster, &action, Some(&mut seen.coverage));
+        actions.clear();
+        world.enabled(&state, &mut actions);
+        for action in &actions {
+            world.step(&state, action, &mut next);
             seen.states += 1;
-            let fair = world.is_fair(&cluster, &action);
-            let count = seen.parents.len() as u32;
-            let print = fingerprint(&seen.hasher, &next);
-            let to = *seen.visited.entry(print).or_insert(count);
-            if fair {
-                let label = fingerprint(&seen.hasher, &action) as u32;
-                seen.fair.edges.push((to, label));
+            let (to, is_new) = seen.reach(world.fingerprint(&next), index, depth + 1);
+            if let Some(action) = world.fair(&state, action) {
+                seen.fair.push(to, actions_known.number(action));
             }
-            if to == count {
-                seen.distinct += 1;
-                seen.depth = seen.depth.max(depth + 1);
-                seen.parents.push((index, ordinal as u16));
-                seen.depths.push(depth as u32 + 1);
+            if is_new {
                 if depth < depth_max {
                     seen.note(world, to, &next, &bound);
                 } else {
                     seen.goals.push(0);
                 }
                 if let Some(first) = seen.first(bound.first_violation) {
-                    depth_max = depth_max.min(seen.depths[first as usize] as usize);
+                    depth_max = depth_max.min(seen.depth_of(first));
                 }
-                queue.push_back((to, next));
+                queue.push_back(next.clone());
             }
         }
     }
+    seen.coverage.merge(&world.coverage());
     seen
 }
 
+/// Fair actions, as few numbers as there are.
+#[derive(Default)]
+struct Actions(HashMap<u32, u16, ahash::RandomState>);
+
+impl Actions {
+    fn number(&mut self, action: u32) -> u16 {
+        let next = u16::try_from(self.0.len()).expect("at most 2^16 different fair actions");
+        *self.0.entry(action).or_insert(next)
+    }
+}
+
 impl<P: Protocol> Exploration<P> {
+    /// Of the initial state alone.
+    fn of(print: u64) -> Self {
+        let mut seen = Exploration {
+            states: 0,
+            stopped: None,
+            violated: BTreeMap::new(),
+            goals: Vec::new(),
+            fair: Graph::default(),
+            coverage: Coverage::new::<P>(),
+            parents: Vec::new(),
+            layers: Vec::new(),
+            prints: Vec::new(),
+            numbers: HashTable::new(),
+        };
+        seen.reach(print, 0, 0);
+        seen.states = 1;
+        seen
+    }
+
+    /// The number of a state that was reached, and whether it is new.
+    fn reach(&mut self, print: u64, parent: u32, depth: usize) -> (u32, bool) {
+        let Exploration { prints, numbers, .. } = self;
+        let entry = numbers.entry(
+            print,
+            |known| prints[*known as usize] == print,
+            |known| prints[*known as usize],
+        );
+        let next = u32::try_from(prints.len()).expect("fewer than 2^32 states");
+        match entry {
+            hashbrown::hash_table::Entry::Occupied(known) => (*known.get(), false),
+            hashbrown::hash_table::Entry::Vacant(free) => {
+                free.insert(next);
+                prints.push(print);
+                self.parents.push(parent);
+                if depth == self.layers.len() {
+                    self.layers.push(next);
+                }
+                (next, true)
+            }
+        }
+    }
+
+    /// How many different states were reached.
+    pub fn distinct(&self) -> u64 {
+        self.prints.len() as u64
+    }
+
+    /// The most actions that the shortest way to any state takes.
+    pub fn depth(&self) -> usize {
+        self.layers.len() - 1
+    }
+
     /// Whether every reachable state was explored.
     pub fn is_complete(&self) -> bool {
         self.stopped.is_none()
@@ -198,7 +246,7 @@ impl<P: Protocol> Exploration<P> {
 
     /// How deep states were judged, if not all were: those one action deeper were only counted.
     pub fn judged_to(&self) -> Option<usize> {
-        (self.stopped == Some(Stop::Depth)).then(|| self.depth.saturating_sub(1))
+        (self.stopped == Some(Stop::Depth)).then(|| self.depth().saturating_sub(1))
     }
 
     /// The first state with a violation that is looked for.
@@ -211,52 +259,80 @@ impl<P: Protocol> Exploration<P> {
     }
 
     fn counts(&self) -> (u64, u64, usize) {
-        (self.states, self.distinct, self.depth)
+        (self.states, self.distinct(), self.depth())
     }
 
-    fn note(&mut self, world: &World<P>, state: u32, cluster: &Cluster<P>, bound: &Bound) {
-        for property in cluster.violated.keys() {
-            self.violated.entry(*property).or_insert(state);
+    fn note<R>(&mut self, world: &mut R, number: u32, state: &R::State, bound: &Bound)
+    where
+        R: Representation<Protocol = P>,
+    {
+        let violated = R::violated(state);
+        if violated != 0 {
+            for property in (0..P::safety().len()).filter(|index| violated & 1 << index != 0) {
+                self.violated.entry(property).or_insert(number);
+            }
         }
         let mut goals = 0;
         // Where only safety is asked, liveness is not judged: the graph will be cut off.
         if !matches!(bound.first_violation, Sought::Of(_)) {
-            for index in 0..P::liveness().len() {
-                match P::is_reached(world, cluster, index) {
-                    true => goals |= 1 << index,
-                    false => self.coverage.unmet[index] += 1,
-                }
+            goals = world.reached(state);
+            for (index, unmet) in self.coverage.unmet.iter_mut().enumerate() {
+                *unmet += u64::from(goals & 1 << index == 0);
             }
         }
         self.goals.push(goals);
     }
 
-    /// The shortest way to a state: its actions.
-    pub fn path(&self, world: &World<P>, state: u32) -> Vec<Action<P>> {
-        let mut ordinals = Vec::new();
-        let mut at = state;
-        while at != 0 {
-            let (parent, ordinal) = self.parents[at as usize];
-            ordinals.push(ordinal);
-            at = parent;
+    /// A shortest way to a state: its actions, and the state.
+    pub fn path<R>(&self, world: &mut R, number: u32) -> (Vec<Action<P>>, R::State)
+    where
+        R: Representation<Protocol = P>,
+    {
+        let mut way = vec![number];
+        while let Some(at) = way.last().copied().filter(|at| *at != 0) {
+            way.push(self.parents[at as usize]);
         }
-        let mut cluster = world.initial();
-        let mut actions = Vec::new();
-        for ordinal in ordinals.into_iter().rev() {
-            let action = world.enabled(&cluster).swap_remove(usize::from(ordinal));
-            cluster = world.apply(&cluster, &action);
-            actions.push(action);
-        }
-        actions
+        way.pop();
+        way.reverse();
+        let initial = world.initial();
+        self.along(world, initial, &way, |_, _, _| true)
     }
 
-    /// The number of a state, if it was reached.
-    pub fn number(&self, cluster: &Cluster<P>) -> Option<u32> {
-        self.visited.get(&fingerprint(&self.hasher, cluster)).copied()
+    /// The allowed actions that lead from `state` through the states of these numbers, and the last.
+    pub fn along<R>(
+        &self,
+        world: &mut R,
+        mut state: R::State,
+        way: &[u32],
+        may: impl Fn(&mut R, &R::State, &R::Action) -> bool,
+    ) -> (Vec<Action<P>>, R::State)
+    where
+        R: Representation<Protocol = P>,
+    {
+        let mut taken = Vec::new();
+        for number in way {
+            let mut actions = Vec::new();
+            world.enabled(&state, &mut actions);
+            let mut next = state.clone();
+            let found = actions.into_iter().find(|action| {
+                world.step(&state, action, &mut next);
+                self.number(world.fingerprint(&next)) == Some(*number) && may(world, &state, action)
+            });
+            let action = found.expect("a step that was taken can be taken again");
+            taken.push(world.action(&state, &action));
+            world.step(&state, &action, &mut next);
+            state = next;
+        }
+        (taken, state)
+    }
+
+    /// The number of the state of this print, if it was reached.
+    pub fn number(&self, print: u64) -> Option<u32> {
+        self.numbers.find(print, |known| self.prints[*known as usize] == print).copied()
     }
 
     /// How many actions the shortest way to a state takes.
-    pub fn depth_of(&self, state: u32) -> usize {
-        self.depths[state as usize] as usize
+    pub fn depth_of(&self, number: u32) -> usize {
+        self.layers.partition_point(|first| *first <= number) - 1
     }
 }

@@ -1,6 +1,6 @@
 //! What all scenarios came to: a table for people, JSON for programs.
 
-use crate::run::Report;
+use crate::run::{Answer, Report};
 use counterfoil_protocol::{Guard, Notice, Rule};
 use counterfoil_world::protocol::Protocol;
 use counterfoil_world::{Action, Counterfoil, Coverage, Expect};
@@ -73,7 +73,7 @@ impl Summary {
 
     fn merged(&self, of: impl Fn(&Report) -> bool) -> Coverage<Notice> {
         let mut all = Coverage::new::<Counterfoil>();
-        self.reports.iter().filter(|r| of(r)).for_each(|r| all.merge(&r.coverage));
+        self.reports.iter().filter(|r| of(r)).for_each(|r| all.merge(&r.answer.coverage));
         all
     }
 
@@ -200,7 +200,7 @@ impl Summary {
     }
 
     fn scenario(&self, report: &Report) -> Value {
-        let judgement = report.judgement.as_ref();
+        let judgement = report.answer.judgement.as_ref();
         json!({
             "name": report.scenario.name,
             "bounds": report.scenario.bounds(),
@@ -214,28 +214,52 @@ impl Summary {
             },
             "result": report.result(),
             "expected": report.is_expected(),
-            "complete": report.stopped.is_none(),
-            "stopped": report.stopped.map(|stop| stop.name()),
-            "states": report.states,
-            "distinct": report.distinct,
+            "complete": report.answer.stopped.is_none(),
+            "stopped": report.answer.stopped.map(|stop| stop.name()),
+            "states": report.answer.states,
+            "distinct": report.answer.distinct,
             "pinned": report.scenario.distinct,
-            "depth": report.depth,
+            "depth": report.answer.depth,
             "seconds": if self.no_timing { None } else { Some(report.time.as_secs_f64()) },
             "heal_rounds_max": judgement.map(|judgement| judgement.heal_steps_max),
             "unhealed": judgement.map(|judgement| judgement.unhealed),
             "transient": judgement.map(|judgement| judgement.transient),
             "weak_fairness_livelocks": judgement.map(|judgement| judgement.livelocks),
-            "stateright": {
-                "states": report.stateright.states,
-                "distinct": report.stateright.distinct,
-                "violated": report.stateright.violated,
-                "heals": report.stateright.heals,
-            },
-            "violated": report.violated,
+            "engines": std::iter::once(&report.answer)
+                .chain(&report.others)
+                .flat_map(|answer| self.engines(answer))
+                .collect::<Vec<_>>(),
+            "violated": report.answer.violated,
             "findings": report.findings,
-            "missed_state_risk": risk(report.distinct),
+            "missed_state_risk": risk(report.answer.distinct),
             "trace": kept_trace(report),
         })
+    }
+
+    /// What each engine saw in one representation.
+    fn engines(&self, answer: &Answer) -> [Value; 2] {
+        let seconds = |time: Duration| (!self.no_timing).then_some(time.as_secs_f64());
+        let theirs = &answer.stateright;
+        [
+            json!({
+                "engine": "ours",
+                "world": answer.make.name(),
+                "states": answer.states,
+                "distinct": answer.distinct,
+                "violated": answer.violated,
+                "heals": answer.judgement.as_ref().map(|judgement| judgement.unhealed == 0),
+                "seconds": seconds(answer.time),
+            }),
+            json!({
+                "engine": "stateright",
+                "world": answer.make.name(),
+                "states": theirs.states,
+                "distinct": theirs.distinct,
+                "violated": theirs.violated,
+                "heals": theirs.heals,
+                "seconds": seconds(theirs.time),
+            }),
+        ]
     }
 
     /// As a table.
@@ -271,9 +295,9 @@ impl Summary {
                 "{sign} {:<40} {expect:<9} {:<33} {:>7} {:>8} {:>5} {:>6}",
                 report.scenario.name,
                 report.result(),
-                short(report.states),
-                short(report.distinct),
-                report.depth,
+                short(report.answer.states),
+                short(report.answer.distinct),
+                report.answer.depth,
                 self.seconds(report.time)
             );
             if !self.whole_suite {
@@ -310,12 +334,12 @@ impl Summary {
             );
         }
         let heal = self.reports.iter().filter(|r| r.scenario.without.is_empty());
-        let heal = heal.filter_map(|r| Some(r.judgement.as_ref()?.heal_steps_max)).max();
+        let heal = heal.filter_map(|r| Some(r.answer.judgement.as_ref()?.heal_steps_max)).max();
         let livelocks: u64 = self
             .reports
             .iter()
             .filter(|r| r.scenario.without.is_empty())
-            .filter_map(|r| Some(r.judgement.as_ref()?.livelocks))
+            .filter_map(|r| Some(r.answer.judgement.as_ref()?.livelocks))
             .sum();
         let _ = writeln!(
             text,
@@ -349,8 +373,8 @@ impl Summary {
         let all = self.reports.len();
         let expected = self.reports.iter().filter(|r| r.is_expected() && !r.is_inconclusive());
         let expected = expected.count();
-        let distinct: u64 = self.reports.iter().map(|report| report.distinct).sum();
-        let cut = self.reports.iter().filter(|r| r.stopped.is_some()).count();
+        let distinct: u64 = self.reports.iter().map(|report| report.answer.distinct).sum();
+        let cut = self.reports.iter().filter(|r| r.answer.stopped.is_some()).count();
         let explored = match cut {
             0 => "complete".to_owned(),
             _ => format!("{} complete, {cut} cut off", all - cut),
@@ -360,7 +384,7 @@ impl Summary {
             Verdict::Fail => "FAIL",
             Verdict::Inconclusive => "INCONCLUSIVE",
         };
-        let risk: f64 = self.reports.iter().map(|report| risk(report.distinct)).sum();
+        let risk: f64 = self.reports.iter().map(|report| risk(report.answer.distinct)).sum();
         let _ = writeln!(
             text,
             "{word}  {expected} of {all} as expected · {} distinct states, {explored} · missed-state \
@@ -398,7 +422,7 @@ fn risk(distinct: u64) -> f64 {
 
 /// The saved trace of the violation that a scenario shows, if there is one.
 fn kept_trace(report: &Report) -> Option<String> {
-    let found = report.trace.as_ref()?;
+    let found = report.answer.trace.as_ref()?;
     let name = trace_name(&found.trace.property, &report.scenario.name);
     let kept: PathBuf = crate::suite::traces_folder().join(&name);
     kept.exists().then(|| format!("traces/{name}"))

@@ -1,16 +1,17 @@
-//! One scenario: explored by both engines, judged, and held against what was expected.
+//! One scenario: explored by both engines, in one or both representations of the world, judged, and
+//! held against what was expected.
 
 use crate::calmest::calmest;
-use crate::checker::{self, Seen};
+use crate::checker::{self, Search, Seen};
 use crate::convergence::{self, Judgement};
 use crate::explore::{Bound, Exploration, Sought, explore};
-use crate::progress::{Limit, Progress, Stop};
+use crate::progress::{Limit, Progress, Stop, Watch};
 use counterfoil_protocol::Notice;
 use counterfoil_world::protocol::Protocol;
-use counterfoil_world::{Action, Counterfoil, Coverage, Expect, Scenario, Trace, World};
+use counterfoil_world::{
+    Counterfoil, Coverage, Expect, Interned, Plain, Representation, Scenario, Trace, World,
+};
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How a scenario is to be run.
@@ -20,19 +21,57 @@ pub struct Options {
     pub seed: u64,
     /// How long one scenario may take.
     pub time: Option<Duration>,
+    /// How many bytes the process may have in memory.
+    pub memory_bytes_max: Option<u64>,
     /// How many actions deep to go.
     pub depth: Option<usize>,
     /// 1: the two engines one after the other; more: side by side.
     pub threads: usize,
+    /// What states are made of. With several, each is explored; the first is what is reported, and
+    /// the others must agree.
+    pub makes: Vec<Make>,
     /// Whether to hold the answer and the count against what the scenario expects: not if it was
     /// changed by options.
     pub as_declared: bool,
+}
+
+/// What states are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Make {
+    /// Persistent maps.
+    Plain,
+    /// Numbers.
+    Interned,
+}
+
+impl Make {
+    /// The word for it in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Make::Plain => "plain",
+            Make::Interned => "interned",
+        }
+    }
 }
 
 /// What came of a scenario.
 pub struct Report {
     /// The scenario.
     pub scenario: Scenario,
+    /// What the first of the representations gave.
+    pub answer: Answer,
+    /// What each of the others gave.
+    pub others: Vec<Answer>,
+    /// How long it took.
+    pub time: Duration,
+    /// What is not as it should be; empty if all is.
+    pub findings: Vec<String>,
+}
+
+/// What both engines found in one representation.
+pub struct Answer {
+    /// What states were made of.
+    pub make: Make,
     /// The properties that are violated, as far as was explored.
     pub violated: BTreeSet<&'static str>,
     /// Why not every state was explored, if so.
@@ -43,7 +82,7 @@ pub struct Report {
     pub distinct: u64,
     /// The most actions that the shortest way to any state takes.
     pub depth: usize,
-    /// How long it took.
+    /// How long our own explorer took.
     pub time: Duration,
     /// Liveness, if every state was explored.
     pub judgement: Option<Judgement>,
@@ -51,8 +90,6 @@ pub struct Report {
     pub stateright: Seen,
     /// What was covered.
     pub coverage: Coverage<Notice>,
-    /// What is not as it should be; empty if all is.
-    pub findings: Vec<String>,
     /// The calmest of the shortest runs to the violation.
     pub trace: Option<Found>,
 }
@@ -73,37 +110,85 @@ impl Report {
 
     /// Whether it was stopped before it could conclude.
     pub fn is_inconclusive(&self) -> bool {
-        matches!(self.stopped, Some(Stop::Time | Stop::Interrupt))
-            || (self.stopped == Some(Stop::Depth) && self.violated.is_empty())
+        std::iter::once(&self.answer).chain(&self.others).any(|answer| {
+            answer.is_cut_off()
+                || (answer.stopped == Some(Stop::Depth) && answer.violated.is_empty())
+        })
     }
 
     /// What came of it, in a word or two.
     pub fn result(&self) -> String {
-        let expected = match &self.scenario.expect {
-            Expect::Violates(property) if self.violated.contains(property.as_str()) => {
-                Some(property.as_str())
-            }
-            Expect::Violates(_) | Expect::Holds => None,
-        };
-        match (expected.or(self.violated.first().copied()), self.stopped) {
+        let answer = &self.answer;
+        match (self.violation(), answer.stopped) {
             (Some(property), _) => property.to_owned(),
             (None, None) => "complete".to_owned(),
-            (None, Some(Stop::Depth)) => format!("to depth {}", self.depth),
+            (None, Some(Stop::Depth)) => format!("to depth {}", answer.depth),
             (None, Some(stop)) => format!("stopped ({})", stop.name()),
         }
     }
+
+    /// The property that is violated: the one that is expected, or the first.
+    fn violation(&self) -> Option<&'static str> {
+        chosen(&self.scenario, &self.answer.violated)
+    }
+}
+
+impl Answer {
+    /// Whether the search ended because something ran out: it says nothing of the rest.
+    fn is_cut_off(&self) -> bool {
+        match self.stopped {
+            Some(Stop::Time | Stop::Interrupt | Stop::Memory) => true,
+            Some(Stop::Depth) | None => false,
+        }
+    }
+}
+
+/// Of the properties that are violated the one that is expected, or the first.
+fn chosen(scenario: &Scenario, violated: &BTreeSet<&'static str>) -> Option<&'static str> {
+    let expected = match &scenario.expect {
+        Expect::Violates(property) => violated.get(property.as_str()),
+        Expect::Holds => None,
+    };
+    expected.or(violated.first()).copied()
 }
 
 /// Runs one scenario.
 pub fn run(scenario: &Scenario, options: &Options) -> Report {
     let started = Instant::now();
-    let limit = Limit { deadline: options.time.map(|time| started + time), ..Limit::default() };
+    let deadline = options.time.map(|time| started + time);
     let world: World<Counterfoil> = World::new(scenario.clone());
-    let sought = match &scenario.expect {
-        Expect::Violates(property) => safety_index(property).map_or(Sought::None, Sought::Of),
-        Expect::Holds => Sought::Any,
+    let mut answers = options.makes.iter().map(|make| match make {
+        Make::Plain => answer(*make, || Plain::new(world.clone(), options.seed), options, deadline),
+        Make::Interned => {
+            answer(*make, || Interned::new(world.clone(), options.seed), options, deadline)
+        }
+    });
+    let first = answers.next().expect("at least one representation");
+    let others: Vec<Answer> = answers.collect();
+    let mut report = Report {
+        scenario: scenario.clone(),
+        answer: first,
+        others,
+        time: started.elapsed(),
+        findings: Vec::new(),
     };
-    let (ours, stateright) = both(&world, options, sought, &limit);
+    report.findings = findings(&report, options);
+    report
+}
+
+/// Explores with both engines in one representation.
+fn answer<R>(
+    make: Make,
+    new: impl Fn() -> R,
+    options: &Options,
+    deadline: Option<Instant>,
+) -> Answer
+where
+    R: Representation<Protocol = Counterfoil> + Send + 'static,
+{
+    let mut world = new();
+    let scenario = world.world().scenario.clone();
+    let (ours, stateright, time) = both(&mut world, &new, make, options, deadline);
     let judgement = ours
         .is_complete()
         .then(|| convergence::judge(&ours.fair, &ours.goals, Counterfoil::liveness().len()));
@@ -113,24 +198,21 @@ pub fn run(scenario: &Scenario, options: &Options) -> Report {
         violated.filter(|(state, _)| state.is_some()).map(|(_, property)| property.name)
     });
     let violated: BTreeSet<&'static str> = safety.chain(live).collect();
-    let mut report = Report {
-        scenario: scenario.clone(),
+    let trace = chosen(&scenario, &violated)
+        .and_then(|property| found(&mut world, &ours, judgement.as_ref(), property));
+    Answer {
+        make,
         violated,
         stopped: ours.stopped,
         states: ours.states,
-        distinct: ours.distinct,
-        depth: ours.depth,
-        time: Duration::ZERO,
+        distinct: ours.distinct(),
+        depth: ours.depth(),
+        time,
         judgement,
         stateright,
-        coverage: ours.coverage.clone(),
-        findings: Vec::new(),
-        trace: None,
-    };
-    report.findings = findings(&report, options);
-    report.trace = found(&world, &ours, &report);
-    report.time = started.elapsed();
-    report
+        coverage: ours.coverage,
+        trace,
+    }
 }
 
 fn safety_index(property: &str) -> Option<usize> {
@@ -139,110 +221,186 @@ fn safety_index(property: &str) -> Option<usize> {
 
 /// Explores with both engines. Where safety is violated, both go as deep as the first violation and
 /// no deeper: with a rule off the states may have no end.
-fn both(
-    world: &World<Counterfoil>,
+fn both<R>(
+    world: &mut R,
+    new: &impl Fn() -> R,
+    make: Make,
     options: &Options,
-    sought: Sought,
-    limit: &Limit,
-) -> (Exploration<Counterfoil>, Seen) {
-    let progress = Progress::new(&world.scenario.name, limit.clone());
-    let bound = Bound { first_violation: sought, depth_max: options.depth };
-    let ours = || {
-        let seen = explore(world, options.seed, bound, &progress);
-        progress.clear();
-        seen
+    deadline: Option<Instant>,
+) -> (Exploration<Counterfoil>, Seen, Duration)
+where
+    R: Representation<Protocol = Counterfoil> + Send + 'static,
+{
+    let (limit, whole) = (Limit::default(), Limit::default());
+    let limits = vec![limit.clone(), whole.clone()];
+    let _watch = Watch::over(limits, deadline, options.memory_bytes_max);
+    let scenario = &world.world().scenario;
+    let sought = match &scenario.expect {
+        Expect::Violates(property) => safety_index(property).map_or(Sought::None, Sought::Of),
+        Expect::Holds => Sought::Any,
     };
-    let side_by_side = !matches!(sought, Sought::Of(_)) && options.depth.is_none();
-    if options.threads > 1 && side_by_side {
+    let expected = scenario.distinct.filter(|_| options.as_declared);
+    let progress = Progress::new(&scenario.name, expected, limit.clone());
+    let bound = Bound { first_violation: sought, depth_max: options.depth };
+    let search = match make {
+        Make::Plain => Search::Breadth(None),
+        Make::Interned => Search::Depth,
+    };
+    let mut ours = || {
+        let started = Instant::now();
+        let seen = explore(world, bound, &progress);
+        progress.clear();
+        (seen, started.elapsed())
+    };
+    let to_the_end = !matches!(sought, Sought::Of(_)) && options.depth.is_none();
+    if options.threads > 1 && to_the_end {
         let (ours, stateright) = std::thread::scope(|scope| {
-            let whole = Limit { cancelled: Arc::default(), ..limit.clone() };
-            let cancelled = Arc::clone(&whole.cancelled);
-            let stateright = scope.spawn(move || checker::check(world, true, None, whole));
+            let (theirs, whole_of_theirs) = (new(), whole.clone());
+            let stateright =
+                scope.spawn(move || checker::check(theirs, true, search, whole_of_theirs));
             let ours = ours();
-            cancelled.store(!ours.is_complete(), Ordering::Relaxed);
+            if !ours.0.is_complete() {
+                whole.end(Stop::Interrupt);
+            }
             (ours, stateright.join().expect("stateright does not panic"))
         });
-        if ours.is_complete() {
-            return (ours, stateright);
+        if ours.0.is_complete() {
+            return (ours.0, stateright, ours.1);
         }
-        let stateright = checker::check(world, false, ours.judged_to(), limit.clone());
-        return (ours, stateright);
+        let search = Search::Breadth(ours.0.judged_to());
+        return (ours.0, checker::check(new(), false, search, limit), ours.1);
     }
-    let ours = ours();
-    let heals = ours.is_complete() && side_by_side;
-    let stateright = checker::check(world, heals, ours.judged_to(), limit.clone());
-    (ours, stateright)
+    let (ours, time) = ours();
+    let whole = ours.is_complete() && to_the_end;
+    let search = if whole { search } else { Search::Breadth(ours.judged_to()) };
+    let stateright = checker::check(new(), whole, search, limit);
+    (ours, stateright, time)
 }
 
 /// What is not as it should be.
 fn findings(report: &Report, options: &Options) -> Vec<String> {
     let mut findings = Vec::new();
-    let cut_off = matches!(report.stopped, Some(Stop::Time | Stop::Interrupt));
-    if !cut_off {
-        let (ours, theirs) = (report.distinct, report.stateright.distinct);
-        if ours != theirs {
-            findings.push(format!("the engines disagree: {ours} and {theirs} distinct states"));
+    let answer = &report.answer;
+    for answer in std::iter::once(answer).chain(&report.others) {
+        if !answer.is_cut_off() {
+            findings.extend(disagreements(answer));
         }
-        let live = |name: &&&str| Counterfoil::liveness().iter().any(|known| known.name == **name);
-        let safe: BTreeSet<&str> = report.violated.iter().filter(|p| !live(p)).copied().collect();
-        let theirs = &report.stateright.violated;
-        if safe != *theirs {
-            findings.push(format!("the engines disagree: violated {safe:?} and {theirs:?}"));
-        }
-        let ours = !report.violated.iter().any(|property| live(&property));
-        if report.stateright.heals.is_some_and(|heals| heals != ours) {
-            findings.push(format!("the engines disagree: it heals: {ours} and {}", !ours));
+    }
+    for other in &report.others {
+        if !answer.is_cut_off() && !other.is_cut_off() {
+            findings.extend(differences(answer, other));
         }
     }
     let expect = if options.as_declared { &report.scenario.expect } else { &Expect::Holds };
     match expect {
         Expect::Holds => {
-            findings.extend(report.violated.iter().map(|p| format!("{p} is violated")))
+            findings.extend(answer.violated.iter().map(|p| format!("{p} is violated")))
         }
-        Expect::Violates(property) if report.violated.contains(property.as_str()) => {}
+        Expect::Violates(property) if answer.violated.contains(property.as_str()) => {}
         Expect::Violates(property) if !report.is_inconclusive() => {
             findings.push(format!("{property} should be violated, and is not"));
         }
         Expect::Violates(_) => {}
     }
     let counted = match expect {
-        Expect::Holds => report.stopped.is_none(),
-        Expect::Violates(_) => !cut_off && options.depth.is_none(),
+        Expect::Holds => answer.stopped.is_none(),
+        Expect::Violates(_) => !answer.is_cut_off() && options.depth.is_none(),
     };
     if let (true, true, Some(pinned)) = (options.as_declared, counted, report.scenario.distinct)
-        && pinned != report.distinct
+        && pinned != answer.distinct
     {
         findings.push(format!(
             "{} distinct states, and the scenario says {pinned}: its meaning changed",
-            report.distinct
+            answer.distinct
         ));
     }
     findings
 }
 
-/// The calmest of the shortest runs to the violation that is expected, or to the first.
-fn found(
-    world: &World<Counterfoil>,
+/// Where the two engines disagree.
+fn disagreements(answer: &Answer) -> Vec<String> {
+    let mut findings = Vec::new();
+    let make = answer.make.name();
+    let mut disagree = |what: String| {
+        findings.push(format!("the engines disagree in the {make} world: {what}"));
+    };
+    let (ours, theirs) = (answer.distinct, answer.stateright.distinct);
+    if ours != theirs {
+        disagree(format!("{ours} and {theirs} distinct states"));
+    }
+    let live = |name: &&&str| Counterfoil::liveness().iter().any(|known| known.name == **name);
+    let safe: BTreeSet<&str> = answer.violated.iter().filter(|p| !live(p)).copied().collect();
+    let theirs = &answer.stateright.violated;
+    if safe != *theirs {
+        disagree(format!("violated {safe:?} and {theirs:?}"));
+    }
+    let ours = !answer.violated.iter().any(|property| live(&property));
+    if answer.stateright.heals.is_some_and(|heals| heals != ours) {
+        disagree(format!("it heals: {ours} and {}", !ours));
+    }
+    findings
+}
+
+/// Where two representations differ.
+fn differences(one: &Answer, other: &Answer) -> Vec<String> {
+    let (first, second) = (one.make.name(), other.make.name());
+    let judged = |answer: &Answer| {
+        answer.judgement.as_ref().map(|judgement| {
+            let violated: Vec<bool> = judgement.violated.iter().map(Option::is_some).collect();
+            (judgement.unhealed, judgement.heal_steps_max, judgement.transient, violated)
+        })
+    };
+    let in_components = |answer: &Answer| {
+        answer.judgement.as_ref().map(|judgement| (judgement.bottoms, judgement.livelocks))
+    };
+    let pairs = [
+        (
+            "states",
+            format!("{} {}", one.states, one.distinct),
+            format!("{} {}", other.states, other.distinct),
+        ),
+        ("depth", one.depth.to_string(), other.depth.to_string()),
+        ("violated", format!("{:?}", one.violated), format!("{:?}", other.violated)),
+        ("liveness", format!("{:?}", judged(one)), format!("{:?}", judged(other))),
+        ("components", format!("{:?}", in_components(one)), format!("{:?}", in_components(other))),
+        ("coverage", format!("{:?}", one.coverage), format!("{:?}", other.coverage)),
+    ];
+    let differ = pairs.into_iter().filter(|(_, one, other)| one != other);
+    differ
+        .map(|(what, one, other)| {
+            format!("the {first} and the {second} world differ in {what}: {one} and {other}")
+        })
+        .collect()
+}
+
+/// The calmest of the shortest runs to the violation of a property.
+fn found<R>(
+    world: &mut R,
     ours: &Exploration<Counterfoil>,
-    report: &Report,
-) -> Option<Found> {
-    let name = report.result();
-    let property = report.violated.iter().find(|property| **property == name)?;
+    judgement: Option<&Judgement>,
+    property: &str,
+) -> Option<Found>
+where
+    R: Representation<Protocol = Counterfoil>,
+{
+    let plain = world.world().clone();
     if let Some(index) = safety_index(property) {
         let depth = ours.depth_of(*ours.violated.get(&index)?);
-        let calmest = calmest(world, depth, |cluster| cluster.violated.contains_key(&index))?;
-        let trace = Trace::new(world.scenario.clone(), property, calmest.steps);
+        let calmest = calmest(&plain, depth, |cluster| cluster.violated.contains_key(&index))?;
+        let trace = Trace::new(plain.scenario.clone(), property, calmest.steps);
         return Some(with_engine(trace, calmest.changes));
     }
-    let index = Counterfoil::liveness().iter().position(|known| known.name == *property)?;
-    let state = report.judgement.as_ref()?.violated[index]?;
-    let is_found = |cluster: &_| ours.number(cluster) == Some(state);
-    let calmest = calmest(world, ours.depth_of(state), is_found)?;
-    let stem = calmest.steps.len();
+    let index = Counterfoil::liveness().iter().position(|known| known.name == property)?;
+    let state = judgement?.violated[index]?;
+    let (way, at) = ours.path(world, state);
+    let is_there = world.cluster(&at);
+    let calmest = calmest(&plain, way.len(), |cluster| *cluster == is_there)?;
     let mut steps = calmest.steps;
+    let stem = steps.len();
     let round = convergence::cycle(&ours.fair, state);
-    steps.extend(round_trip(world, ours, &steps, &round));
-    let mut trace = Trace::new(world.scenario.clone(), property, steps);
+    let is_fair = |world: &mut R, state: &_, action: &_| world.fair(state, action).is_some();
+    steps.extend(ours.along(world, at, &round, is_fair).0);
+    let mut trace = Trace::new(plain.scenario.clone(), property, steps);
     trace.back_to = (!round.is_empty()).then_some(stem);
     Some(with_engine(trace, calmest.changes))
 }
@@ -250,29 +408,4 @@ fn found(
 fn with_engine(mut trace: Trace<Counterfoil>, changes: usize) -> Found {
     trace.engine = "breadth first, then the calmest".to_owned();
     Found { trace, changes }
-}
-
-/// The fair actions that lead from the end of `stem` through the states of `round`.
-fn round_trip(
-    world: &World<Counterfoil>,
-    ours: &Exploration<Counterfoil>,
-    stem: &[Action<Counterfoil>],
-    round: &[u32],
-) -> Vec<Action<Counterfoil>> {
-    let mut cluster = world.initial();
-    for action in stem {
-        cluster = world.apply(&cluster, action);
-    }
-    let mut actions = Vec::new();
-    for next in round {
-        let fair = world.enabled(&cluster).into_iter();
-        let step = fair.filter(|action| world.is_fair(&cluster, action)).find_map(|action| {
-            let after = world.apply(&cluster, &action);
-            (ours.number(&after) == Some(*next)).then_some((action, after))
-        });
-        let (action, after) = step.expect("the graph has this step");
-        actions.push(action);
-        cluster = after;
-    }
-    actions
 }

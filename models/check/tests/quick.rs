@@ -1,6 +1,6 @@
 //! Every scenario, explored to its end, and every saved trace, replayed.
 
-use counterfoil_check::run::{Options, run};
+use counterfoil_check::run::{Make, Options, run};
 use counterfoil_check::suite;
 use counterfoil_protocol::Rule;
 use counterfoil_world::{Counterfoil, Expect, Scenario, Trace, replay};
@@ -8,7 +8,15 @@ use std::path::PathBuf;
 
 #[test]
 fn every_quick_scenario_is_as_declared() {
-    let options = Options { seed: 0, time: None, depth: None, threads: 2, as_declared: true };
+    let options = Options {
+        seed: 0,
+        time: None,
+        memory_bytes_max: None,
+        depth: None,
+        threads: 2,
+        makes: vec![Make::Plain, Make::Interned],
+        as_declared: true,
+    };
     let mut wrong = Vec::new();
     for scenario in suite::quick().unwrap() {
         let report = run(&scenario, &options);

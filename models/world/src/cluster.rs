@@ -113,21 +113,26 @@ impl<P: Protocol> Action<P> {
 
     /// Its kind.
     pub fn kind(&self) -> &'static str {
+        Self::KINDS[self.kind_index()]
+    }
+
+    /// The place of its kind in [`Action::KINDS`].
+    pub(crate) fn kind_index(&self) -> usize {
         match self {
-            Action::Deliver(_) => "deliver",
-            Action::Copy(_) => "copy",
-            Action::Lose(_) => "lose",
-            Action::LoseAll => "lose_all",
-            Action::Mail(_) => "mail",
-            Action::Fire(..) => "fire",
-            Action::Pick(..) => "pick",
-            Action::Tell(..) => "tell",
-            Action::Outside(..) => "outside",
-            Action::Restart(_) => "restart",
-            Action::Torn(..) => "torn",
-            Action::Die(_) => "die",
-            Action::Twin(_) => "twin",
-            Action::Disconnect(..) => "disconnect",
+            Action::Deliver(_) => 0,
+            Action::Copy(_) => 1,
+            Action::Lose(_) => 2,
+            Action::LoseAll => 3,
+            Action::Mail(_) => 4,
+            Action::Fire(..) => 5,
+            Action::Pick(..) => 6,
+            Action::Tell(..) => 7,
+            Action::Outside(..) => 8,
+            Action::Restart(_) => 9,
+            Action::Torn(..) => 10,
+            Action::Die(_) => 11,
+            Action::Twin(_) => 12,
+            Action::Disconnect(..) => 13,
         }
     }
 

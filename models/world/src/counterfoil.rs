@@ -248,11 +248,7 @@ impl Protocol for Counterfoil {
         datagram.src
     }
 
-    fn is_old_news(
-        may: &dyn Fn(Fault) -> bool,
-        process: &Process,
-        datagram: &Datagram,
-    ) -> bool {
+    fn is_old_news(may: &dyn Fn(Fault) -> bool, process: &Process, datagram: &Datagram) -> bool {
         timing::is_old_news(may, process, datagram)
     }
 

@@ -25,9 +25,9 @@ use tables::{Lives, Rest, Tables};
 
 /// A state: the numbers of its parts.
 ///
-/// The first words are how many processes and disks there are, then history, mail, choices, rest and
-/// lives; then the processes and the disks, in the order of the lives; then the datagrams in
-/// flight, each with how far it is in the two lowest bits, in order.
+/// The first word is how many processes and disks there are, and which properties are violated; then
+/// history, mail, choices, rest and lives; then the processes and the disks, in the order of the
+/// lives; then the datagrams in flight, each with how far it is in the two lowest bits, in order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct State {
     words: Vec<u32>,
@@ -40,13 +40,17 @@ const REST: usize = 4;
 const LIVES: usize = 5;
 const HEAD: usize = 6;
 
+/// Where the first word has the number of disks, and which properties are violated.
+const DISKS_SHIFT: u32 = 8;
+const VIOLATED_SHIFT: u32 = 16;
+
 /// How far a datagram is, in the lowest bits of its word.
 const FLIGHT_BITS: u32 = 2;
 const DELIVERED: u32 = 3;
 
 impl State {
     fn processes(&self) -> usize {
-        (self.words[0] & 0xffff) as usize
+        (self.words[0] & 0xff) as usize
     }
 
     fn disks_at(&self) -> usize {
@@ -54,7 +58,7 @@ impl State {
     }
 
     fn network_at(&self) -> usize {
-        HEAD + self.processes() + (self.words[0] >> 16) as usize
+        HEAD + self.processes() + (self.words[0] >> DISKS_SHIFT & 0xff) as usize
     }
 
     fn network(&self) -> &[u32] {
@@ -178,7 +182,10 @@ impl<P: Protocol> Interned<P> {
         let tables = &mut self.tables;
         let words = &mut state.words;
         words.clear();
-        words.push(cluster.processes.len() as u32 | (cluster.disks.len() as u32) << 16);
+        let (processes, disks) = (cluster.processes.len() as u32, cluster.disks.len() as u32);
+        assert!(processes.max(disks) <= 0xff, "at most 255 processes and disks");
+        let violated = cluster.violated.keys().fold(0u32, |all, property| all | 1 << property);
+        words.push(processes | disks << DISKS_SHIFT | violated << VIOLATED_SHIFT);
         words.push(tables.histories.number(&cluster.history));
         let mail: Vec<u32> = cluster.mail.iter().map(|mail| tables.mail.number(mail)).collect();
         words.push(tables.mail_set(mail));
@@ -263,8 +270,8 @@ impl<P: Protocol> Representation for Interned<P> {
         state.fingerprint(self.seed)
     }
 
-    fn violated(&self, state: &State) -> u32 {
-        self.tables.violated_of(state.words[REST])
+    fn violated(state: &State) -> u32 {
+        state.words[0] >> VIOLATED_SHIFT
     }
 
     fn reached(&mut self, state: &State) -> u8 {

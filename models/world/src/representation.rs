@@ -29,7 +29,7 @@ pub trait Representation {
     /// What tells states apart: a hash. States that count as one have one.
     fn fingerprint(&self, state: &Self::State) -> u64;
     /// By bit: which safety properties were violated on the way here.
-    fn violated(&self, state: &Self::State) -> u32;
+    fn violated(state: &Self::State) -> u32;
     /// By bit: which liveness properties are true now.
     fn reached(&mut self, state: &Self::State) -> u8;
     /// Whether nothing is under way.
@@ -37,11 +37,7 @@ pub trait Representation {
     /// The cluster that a state is.
     fn cluster(&self, state: &Self::State) -> Cluster<Self::Protocol>;
     /// The action as the plain world knows it.
-    fn action(
-        &self,
-        state: &Self::State,
-        action: &Self::Action,
-    ) -> Action<Self::Protocol>;
+    fn action(&self, state: &Self::State, action: &Self::Action) -> Action<Self::Protocol>;
     /// What was covered by the steps so far; liveness aside.
     fn coverage(&self) -> Coverage<<Self::Protocol as Protocol>::Arm>;
 }
@@ -95,7 +91,7 @@ impl<P: Protocol> Representation for Plain<P> {
         self.hasher.hash_one(state)
     }
 
-    fn violated(&self, state: &Cluster<P>) -> u32 {
+    fn violated(state: &Cluster<P>) -> u32 {
         state.violated.keys().fold(0, |all, property| all | 1 << property)
     }
 

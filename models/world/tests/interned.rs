@@ -20,7 +20,11 @@ fn compare(scenario: Scenario) -> usize {
     while let Some((cluster, state)) = queue.pop_front() {
         seen += 1;
         assert_eq!(plain.reached(&cluster), interned.reached(&state), "{name}: {cluster:#?}");
-        assert_eq!(plain.violated(&cluster), interned.violated(&state), "{name}: {cluster:#?}");
+        assert_eq!(
+            Plain::<Counterfoil>::violated(&cluster),
+            Interned::<Counterfoil>::violated(&state),
+            "{name}: {cluster:#?}"
+        );
         assert_eq!(plain.is_quiet(&cluster), interned.is_quiet(&state), "{name}: {cluster:#?}");
         let (mut ours, mut acts) = (Vec::new(), Vec::new());
         plain.enabled(&cluster, &mut ours);

@@ -14,7 +14,7 @@ use counterfoil_protocol::Rule;
 use counterfoil_world::explain::why;
 use counterfoil_world::protocol::Protocol;
 use counterfoil_world::{
-    Counterfoil, Expect, Expected, Outcome, Scenario, Style, Trace, World, draw, replay,
+    Counterfoil, Expect, Expected, Outcome, Plain, Scenario, Style, Trace, World, draw, replay,
 };
 use stateright::Model;
 use std::io::{IsTerminal, Write};
@@ -86,6 +86,13 @@ struct Run {
     /// How long each scenario may take, e.g. 90s, 10m, 1h.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10m")]
     time: Duration,
+    /// How much memory the search may take, e.g. 512M, 8G. Then it stops, and does not conclude.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "12G")]
+    memory: Bytes,
+    /// What states are made of: persistent maps (the reference), numbers (fast), or both, which must
+    /// agree. Not given: both for the suite quick, else numbers.
+    #[arg(long, value_enum)]
+    world: Option<Make>,
     /// 1: the two engines one after the other; 2: side by side.
     #[arg(long, value_name = "N", default_value_t = 2)]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=2))]
@@ -111,6 +118,27 @@ enum Suite {
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Make {
+    Plain,
+    Interned,
+    Both,
+}
+
+impl Make {
+    fn makes(self) -> Vec<run::Make> {
+        match self {
+            Make::Plain => vec![run::Make::Plain],
+            Make::Interned => vec![run::Make::Interned],
+            Make::Both => vec![run::Make::Plain, run::Make::Interned],
+        }
+    }
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug)]
+struct Bytes(u64);
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Format {
     Human,
     Json,
@@ -133,6 +161,14 @@ fn duration(text: &str) -> Result<Duration, String> {
         |unit: &str, factor: u64| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(factor);
     let found = seconds("s", 1).or_else(|| seconds("m", 60)).or_else(|| seconds("h", 3600));
     found.map(Duration::from_secs).ok_or_else(|| "use a number and s, m or h".to_owned())
+}
+
+fn bytes(text: &str) -> Result<Bytes, String> {
+    let count = |unit: char, shift: u32| {
+        text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(1 << shift)
+    };
+    let found = count('M', 20).or_else(|| count('G', 30));
+    found.map(Bytes).ok_or_else(|| "use a number and M or G".to_owned())
 }
 
 /// Something is not as it should be.
@@ -187,9 +223,12 @@ fn run_scenarios(options: &Run) -> u8 {
     };
     let changed =
         !options.without.is_empty() || options.property.is_some() || options.depth.is_some();
+    let world = options.world.unwrap_or(Make::Both);
     let how = Options {
         seed: options.seed,
         time: Some(options.time),
+        memory_bytes_max: Some(options.memory.0),
+        makes: world.makes(),
         depth: options.depth,
         threads: usize::from(options.threads),
         as_declared: !changed,
@@ -197,12 +236,12 @@ fn run_scenarios(options: &Run) -> u8 {
     let mut reports: Vec<Report> = Vec::new();
     for (index, scenario) in scenarios.iter().enumerate() {
         let mut report = run::run(scenario, &how);
-        if let Some(Found { trace, .. }) = &mut report.trace {
+        if let Some(Found { trace, .. }) = &mut report.answer.trace {
             let named = options.scenarios.get(index).unwrap_or(&scenario.name);
             trace.command = again(named, &options.without, &trace.property);
         }
         // A count that changed says that something did; what it is, a violation says, so go on to one.
-        let found = !report.is_expected() && !report.violated.is_empty();
+        let found = !report.is_expected() && !report.answer.violated.is_empty();
         let stop = INTERRUPTED.load(Ordering::Relaxed) || (found && !options.keep_going);
         if let Err(error) = save(&report, options) {
             return complain(&error, USAGE);
@@ -222,7 +261,8 @@ fn run_scenarios(options: &Run) -> u8 {
         Format::Human => print(&summary.human()),
         Format::Json => print(&format!("{:#}\n", summary.json())),
     }
-    let violated = summary.reports.iter().any(|r| !r.is_expected() && !r.violated.is_empty());
+    let violated =
+        summary.reports.iter().any(|r| !r.is_expected() && !r.answer.violated.is_empty());
     let diverged = summary.traces.as_ref().is_some_and(|traces| traces.diverged);
     match summary.verdict() {
         _ if INTERRUPTED.load(Ordering::Relaxed) => INTERRUPT,
@@ -295,7 +335,7 @@ fn saved_traces() -> Result<TraceCounts, Box<dyn std::error::Error>> {
 
 /// Saves the trace of a violation: where it was asked to, or in traces/found if it is unexpected.
 fn save(report: &Report, options: &Run) -> Result<(), Box<dyn std::error::Error>> {
-    let Some(Found { trace, .. }) = &report.trace else { return Ok(()) };
+    let Some(Found { trace, .. }) = &report.answer.trace else { return Ok(()) };
     let folder = match (&options.save, report.is_expected()) {
         (Some(folder), _) => folder.clone(),
         (None, false) => suite::traces_folder().join("found"),
@@ -309,7 +349,7 @@ fn save(report: &Report, options: &Run) -> Result<(), Box<dyn std::error::Error>
 }
 
 fn print_violation(report: &Report) {
-    let Some(Found { trace, changes }) = &report.trace else { return };
+    let Some(Found { trace, changes }) = &report.answer.trace else { return };
     let length = format!(
         "{} steps: the shortest; {changes} changes of actor: the fewest among the shortest",
         trace.steps.len()
@@ -383,7 +423,7 @@ fn explore(name: &str, web: Option<std::net::SocketAddr>) -> u8 {
     match web {
         Some(address) => {
             eprintln!("stateright's Explorer at http://{address}/");
-            WorldModel::new(world, true, Limit::default()).checker().serve(address);
+            WorldModel::new(Plain::new(world, 0), true, Limit::default()).checker().serve(address);
             0
         }
         None => {

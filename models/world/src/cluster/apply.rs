@@ -187,9 +187,7 @@ impl<P: Protocol> World<P> {
             Action::Fire(address, timer) => Some((*address, Event::Timer(timer.clone()))),
             Action::Pick(address, pick) => Some((*address, Event::Picked(pick.clone()))),
             Action::Tell(address, tiding) => Some((*address, Event::Tiding(*tiding))),
-            Action::Outside(index, at) => {
-                P::outside(self, cluster, *index, *at)
-            }
+            Action::Outside(index, at) => P::outside(self, cluster, *index, *at),
             Action::Lose(_)
             | Action::LoseAll
             | Action::Restart(_)

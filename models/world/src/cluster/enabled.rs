@@ -61,9 +61,9 @@ impl<P: Protocol> World<P> {
             if self.has_elder(&cluster.to_come, *index) {
                 continue;
             }
-            if self.is_join(*index) {
-                actions.push(Action::Outside(*index, None));
-            } else if P::outside(self, cluster, *index, None).is_some() {
+            let anywhere =
+                self.is_join(*index) || P::outside(self, cluster, *index, None).is_some();
+            if anywhere {
                 actions.push(Action::Outside(*index, None));
             } else {
                 for address in cluster.processes.keys() {

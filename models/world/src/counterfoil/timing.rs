@@ -156,9 +156,7 @@ fn announces_nothing(view: &impl View<Counterfoil>, at: Address) -> bool {
     let waits = |scheduler: &Scheduler| {
         let me = Actor::Scheduler(scheduler.id);
         let subscribed = node.subscribers.get(&scheduler.id) == Some(&scheduler.incarnation);
-        subscribed
-            && !up_to_date(view, scheduler, node)
-            && !update_in_flight(view, at.actor, me)
+        subscribed && !up_to_date(view, scheduler, node) && !update_in_flight(view, at.actor, me)
     };
     !view.processes().any(|(_, process)| match process {
         Process::Scheduler(scheduler) => !scheduler.stopped && waits(scheduler),

@@ -58,7 +58,8 @@ impl<P: Protocol> Interned<P> {
         for word in state.network() {
             let (datagram, in_flight) = (word >> FLIGHT_BITS, word & DELIVERED != DELIVERED);
             if let Receiver::Slot(slot) = self.tables.receiver(state.words[LIVES], datagram) {
-                let act = |kind, fair| Act { code: Code::new(kind, datagram), fair, slot, fault: 0 };
+                let act =
+                    |kind, fair| Act { code: Code::new(kind, datagram), fair, slot, fault: 0 };
                 acts.push(act(Kind::Deliver, in_flight));
                 if copies {
                     acts.push(act(Kind::Copy, false));

@@ -2,7 +2,7 @@
 
 use super::tables::{Cause, Effect, Lives, Receiver, Rest, Said};
 use super::{Act, CHOICES, Code, DELIVERED, FLIGHT_BITS, HEAD, HISTORY, Interned, Kind, LIVES};
-use super::{MAIL, NOBODY, REST, State};
+use super::{MAIL, NOBODY, REST, State, VIOLATED_SHIFT};
 use crate::cluster::{Action, World};
 use crate::network::{Flight, Kind as NetworkKind, Network};
 use crate::protocol::{Coverage, Protocol};
@@ -21,32 +21,30 @@ impl<P: Protocol> Interned<P> {
         }
         next.words.clone_from(&state.words);
         let which = act.code.which() as u32;
-        let (mut code, mut taken) = (act.code, kind as usize);
+        let mut code = act.code;
         match kind {
             Kind::Deliver => self.deliver(next, which),
             Kind::Copy => {
-                self.spend(next, Fault::Copy);
+                self.spend(next, Fault::Copy as u8);
                 code = Code::new(Kind::Deliver, which);
             }
             Kind::Lose => {
-                self.spend(next, Fault::Lose);
+                self.spend(next, Fault::Lose as u8);
                 lose(next, which);
             }
             Kind::Mail => {
                 let set = self.tables.mail_sets.get(next.words[MAIL]).iter();
                 let left = set.filter(|mail| **mail != which).copied().collect();
                 next.words[MAIL] = self.tables.mail_set(left);
-                taken = KIND_MAIL;
             }
             Kind::Fire => {
                 if act.fault > 0 {
-                    self.spend_bit(next, act.fault - 1);
+                    self.spend(next, act.fault - 1);
                 }
-                taken = KIND_FIRE;
             }
-            Kind::Other => taken = self.around(state, act, next),
+            Kind::Other => self.around(state, act, next),
         }
-        self.taken[taken] += 1;
+        self.taken[self.kind_index(act.code)] += 1;
         if act.slot != NOBODY {
             self.react(next, usize::from(act.slot), code);
         }
@@ -72,38 +70,39 @@ impl<P: Protocol> Interned<P> {
         }
     }
 
-    /// What an action that has no numbers of its own does around its process; and which kind it is,
-    /// by its place in [`Action::KINDS`].
-    fn around(&mut self, state: &State, act: Act, next: &mut State) -> usize {
-        match self.tables.others.get(act.code.which() as u32) {
-            Action::Outside(index, _) => {
-                let mut rest = self.tables.rests.get(next.words[REST]).clone();
-                rest.to_come.remove(index);
-                next.words[REST] = self.tables.rest(rest);
-                KIND_OUTSIDE
-            }
-            Action::Pick(address, _) => {
-                let mut choices = self.tables.choices.get(next.words[CHOICES]).clone();
-                let look = self.look(state);
-                let answers = |asked: &&(_, P::Choice)| {
-                    asked.0 == *address
-                        && !P::picks(&self.world, &look, asked.0, &asked.1).is_empty()
-                };
-                if let Some(asked) = choices.clone().iter().find(answers) {
-                    choices.remove(asked);
-                }
-                next.words[CHOICES] = self.tables.choices.number(&choices);
-                KIND_PICK
-            }
-            other => Action::<P>::KINDS.iter().position(|kind| *kind == other.kind()).expect("one"),
+    /// The place of the kind of an action in [`Action::KINDS`].
+    fn kind_index(&self, code: Code) -> usize {
+        match code.kind() {
+            Kind::Deliver => 0,
+            Kind::Copy => 1,
+            Kind::Lose => 2,
+            Kind::Mail => 4,
+            Kind::Fire => 5,
+            Kind::Other => self.tables.others.get(code.which() as u32).kind_index(),
         }
     }
 
-    fn spend(&mut self, next: &mut State, fault: Fault) {
-        self.spend_bit(next, fault as u8);
+    /// What an action that has no numbers of its own does around its process.
+    fn around(&mut self, state: &State, act: Act, next: &mut State) {
+        let action = self.tables.others.get(act.code.which() as u32);
+        if let Action::Outside(index, _) = action {
+            let mut rest = self.tables.rests.get(next.words[REST]).clone();
+            rest.to_come.remove(index);
+            next.words[REST] = self.tables.rest(rest);
+        } else if let Action::Pick(address, _) = action {
+            let mut choices = self.tables.choices.get(next.words[CHOICES]).clone();
+            let look = self.look(state);
+            let asked = choices.iter().find(|(asker, choice)| {
+                asker == address && !P::picks(&self.world, &look, *asker, choice).is_empty()
+            });
+            if let Some(asked) = asked.cloned() {
+                choices.remove(&asked);
+            }
+            next.words[CHOICES] = self.tables.choices.number(&choices);
+        }
     }
 
-    fn spend_bit(&mut self, next: &mut State, fault: u8) {
+    fn spend(&mut self, next: &mut State, fault: u8) {
         let mut rest: Rest = self.tables.rests.get(next.words[REST]).clone();
         let spent = rest.budget.iter().find(|(known, _)| **known as u8 == fault);
         if let Some((fault, times)) = spent.map(|(fault, times)| (*fault, *times)) {
@@ -194,6 +193,9 @@ impl<P: Protocol> Interned<P> {
                     rest.violated.insert(*property, violation.clone());
                 }
             }
+            for property in rest.violated.keys() {
+                next.words[0] |= 1 << (VIOLATED_SHIFT as usize + property);
+            }
             next.words[REST] = self.tables.rest(rest);
         }
     }
@@ -241,8 +243,7 @@ impl<P: Protocol> Interned<P> {
     fn forget_spent(&mut self, before: &State, next: &mut State) {
         let start = next.network_at();
         let (lives, may) = (next.words[LIVES], self.tables.may(next.words[REST]));
-        let all = before.words[LIVES] != lives
-            || self.tables.may(before.words[REST]) != may;
+        let all = before.words[LIVES] != lives || self.tables.may(before.words[REST]) != may;
         let mut kept = start;
         for at in start..next.words.len() {
             let word = next.words[at];
@@ -273,17 +274,11 @@ impl<P: Protocol> Interned<P> {
         }
         let receiver = self.tables.processes.get(process);
         let possible = |fault: Fault| may & 1 << fault as u16 != 0;
-        let spent =
-            World::<P>::is_spent(&possible, receiver, self.tables.datagrams.get(datagram));
+        let spent = World::<P>::is_spent(&possible, receiver, self.tables.datagrams.get(datagram));
         self.tables.spent.insert(key, spent);
         spent
     }
 }
-
-const KIND_MAIL: usize = 4;
-const KIND_FIRE: usize = 5;
-const KIND_PICK: usize = 6;
-const KIND_OUTSIDE: usize = 8;
 
 /// Where a datagram stands in a state, or would.
 fn position(state: &State, datagram: u32) -> Result<usize, usize> {

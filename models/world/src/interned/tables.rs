@@ -174,8 +174,8 @@ pub(super) struct Tables<P: Protocol> {
     timers_of: Vec<Vec<u32>>,
     /// By set of mail: what of it may arrive next.
     open_mail: Vec<Option<Vec<u32>>>,
-    /// By rest: which faults may happen, and which properties are violated, by bit.
-    rest_bits: Vec<(u16, u32)>,
+    /// By rest: which faults may still happen, by bit.
+    may: Vec<u16>,
     /// By lives and datagram: who receives it.
     receivers: Vec<Vec<Option<Receiver>>>,
     /// The answers to [`crate::View::ask`], by question and processes.
@@ -207,7 +207,7 @@ impl<P: Protocol> Default for Tables<P> {
             said: Table::default(),
             timers_of: Vec::new(),
             open_mail: Vec::new(),
-            rest_bits: Vec::new(),
+            may: Vec::new(),
             receivers: Vec::new(),
             answers: RefCell::new(Memo::with_hasher(hasher())),
             spent: Memo::with_hasher(hasher()),
@@ -238,20 +238,15 @@ impl<P: Protocol> Tables<P> {
 
     pub(super) fn rest(&mut self, rest: Rest) -> u32 {
         let number = self.rests.number(&rest);
-        if number as usize == self.rest_bits.len() {
-            let violated = rest.violated.keys().fold(0, |all, property| all | 1 << property);
-            self.rest_bits.push((rest.may(), violated));
+        if number as usize == self.may.len() {
+            self.may.push(rest.may());
         }
         number
     }
 
     /// By bit: which faults may still happen.
     pub(super) fn may(&self, rest: u32) -> u16 {
-        self.rest_bits[rest as usize].0
-    }
-
-    pub(super) fn violated_of(&self, rest: u32) -> u32 {
-        self.rest_bits[rest as usize].1
+        self.may[rest as usize]
     }
 
     /// The number of a set of mail.
