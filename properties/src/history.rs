@@ -7,14 +7,14 @@ use counterfoil_protocol::{
     HostState, Incarnation, Map, NodeId, Output, Record, Refusal, RequestId, Scheduler,
     SchedulerId, Set, Stamp, Timer, Verdict, scheduler,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::ops::{Bound, RangeInclusive};
 
 /// What truly happened.
 ///
 /// A correct protocol determines most of it by the states of its machines, so that keeping it tells
 /// few states apart that would otherwise be one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct History {
     /// The host state that each node had at each stamp.
     pub host_states: Map<NodeId, Map<Stamp, HostState>>,
@@ -32,7 +32,7 @@ pub struct History {
 }
 
 /// A grant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Grant {
     /// To which request.
     pub request: RequestId,
@@ -51,7 +51,7 @@ pub struct Grant {
 }
 
 /// How an allocation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// On the node's timer.
@@ -63,7 +63,7 @@ pub enum Ended {
 }
 
 /// A claim that was sent.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Sent {
     /// What it asks for.
     pub demand: Demand,

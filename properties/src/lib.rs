@@ -77,7 +77,7 @@ pub enum Check {
 }
 
 /// What was violated, with the values and where they stand.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Violation {
     /// The clause that is false, with its variables filled in.
     pub clause: String,

@@ -32,12 +32,14 @@ pub struct Judgement {
     pub violated: Vec<Option<u32>>,
     /// b3: how many bottom components there are.
     pub bottoms: u64,
-    /// b4: components outside C that can be stayed in for ever under weak fairness.
-    pub livelocks: u64,
+    /// b4: components outside C that can be stayed in for ever under weak fairness; `None` if
+    /// actions have no names.
+    pub livelocks: Option<u64>,
 }
 
-/// Judges a whole graph. `goals` says by state, bit i, whether property i is true in it.
-pub fn judge(fair: &Graph, goals: &[u8], properties: usize) -> Judgement {
+/// Judges a whole graph. `goals` says by state, bit i, whether property i is true in it; `named`,
+/// whether an action is told by its number.
+pub fn judge(fair: &Graph, goals: &[u8], properties: usize, named: bool) -> Judgement {
     let all = ((1u16 << properties) - 1) as u8;
     let is_reached = |state: u32| goals[state as usize] & all == all;
     let stable = stable(fair, is_reached);
@@ -49,6 +51,7 @@ pub fn judge(fair: &Graph, goals: &[u8], properties: usize) -> Judgement {
         heal_steps_max,
         transient,
         violated: vec![None; properties],
+        livelocks: named.then_some(0),
         ..Judgement::default()
     };
     components(fair, |component, is_inside| {
@@ -66,8 +69,11 @@ pub fn judge(fair: &Graph, goals: &[u8], properties: usize) -> Judgement {
             }
         }
         let outside = component.iter().any(|state| !stable[*state as usize]);
-        if outside && can_be_stayed_in(fair, component, is_inside) {
-            judgement.livelocks += 1;
+        if let Some(livelocks) = &mut judgement.livelocks
+            && outside
+            && can_be_stayed_in(fair, component, is_inside)
+        {
+            *livelocks += 1;
         }
     });
     judgement
@@ -236,7 +242,7 @@ mod tests {
     fn judged(steps: &[&[(u32, u16)]], converged: &[u32]) -> Judgement {
         let goals: Vec<u8> =
             (0..steps.len() as u32).map(|state| u8::from(converged.contains(&state))).collect();
-        judge(&Graph::of(steps), &goals, 1)
+        judge(&Graph::of(steps), &goals, 1, true)
     }
 
     #[test]
@@ -244,7 +250,7 @@ mod tests {
         let chain = judged(&[&[(1, 0)], &[(2, 1)], &[]], &[2]);
         assert_eq!(chain.unhealed, 0);
         assert_eq!(chain.heal_steps_max, 2);
-        assert_eq!((chain.transient, chain.livelocks, chain.bottoms), (0, 0, 1));
+        assert_eq!((chain.transient, chain.livelocks, chain.bottoms), (0, Some(0), 1));
         assert_eq!(chain.violated, [None]);
     }
 
@@ -253,24 +259,24 @@ mod tests {
         let dead_end = judged(&[&[(1, 0), (2, 1)], &[], &[]], &[2]);
         assert_eq!(dead_end.unhealed, 1);
         assert_eq!(dead_end.violated, [Some(1)]);
-        assert_eq!(dead_end.livelocks, 1);
+        assert_eq!(dead_end.livelocks, Some(1));
     }
 
     #[test]
     fn a_cycle_that_can_be_left_is_a_livelock_only_under_weak_fairness() {
         // 0 and 1 alternate; the way out of 1 is enabled in 1 only.
         let cycle = judged(&[&[(1, 0)], &[(0, 1), (2, 2)], &[]], &[2]);
-        assert_eq!((cycle.unhealed, cycle.livelocks), (0, 1));
+        assert_eq!((cycle.unhealed, cycle.livelocks), (0, Some(1)));
         assert_eq!(cycle.violated, [None]);
         // The way out is enabled in both.
         let cycle = judged(&[&[(1, 0), (2, 2)], &[(0, 1), (2, 2)], &[]], &[2]);
-        assert_eq!((cycle.unhealed, cycle.livelocks), (0, 0));
+        assert_eq!((cycle.unhealed, cycle.livelocks), (0, Some(0)));
     }
 
     #[test]
     fn a_step_that_changes_nothing_does_not_keep_a_run_from_going_on() {
         let pause = judged(&[&[(0, 0), (1, 1)], &[(1, 0)]], &[1]);
-        assert_eq!((pause.unhealed, pause.livelocks), (0, 0));
+        assert_eq!((pause.unhealed, pause.livelocks), (0, Some(0)));
         assert_eq!(pause.violated, [None]);
     }
 

@@ -1,5 +1,6 @@
 //! What all scenarios came to: a table for people, JSON for programs.
 
+use crate::progress::Stop;
 use crate::run::{Answer, Report};
 use counterfoil_protocol::{Guard, Notice, Rule};
 use counterfoil_world::protocol::Protocol;
@@ -224,7 +225,7 @@ impl Summary {
             "heal_rounds_max": judgement.map(|judgement| judgement.heal_steps_max),
             "unhealed": judgement.map(|judgement| judgement.unhealed),
             "transient": judgement.map(|judgement| judgement.transient),
-            "weak_fairness_livelocks": judgement.map(|judgement| judgement.livelocks),
+            "weak_fairness_livelocks": judgement.and_then(|judgement| judgement.livelocks),
             "engines": std::iter::once(&report.answer)
                 .chain(&report.others)
                 .flat_map(|answer| self.engines(answer))
@@ -303,6 +304,9 @@ impl Summary {
             if !self.whole_suite {
                 let _ = writeln!(text, "    {}", report.scenario.bounds());
             }
+            for other in report.others.iter().filter(|other| !other.make.is_exact()) {
+                let _ = writeln!(text, "    {}", compared(&report.answer, other));
+            }
             for finding in &report.findings {
                 let _ = writeln!(text, "    ✗ {finding}");
             }
@@ -339,7 +343,7 @@ impl Summary {
             .reports
             .iter()
             .filter(|r| r.scenario.without.is_empty())
-            .filter_map(|r| Some(r.answer.judgement.as_ref()?.livelocks))
+            .filter_map(|r| r.answer.judgement.as_ref()?.livelocks)
             .sum();
         let _ = writeln!(
             text,
@@ -431,6 +435,19 @@ fn kept_trace(report: &Report) -> Option<String> {
 /// The name of the file for a violation that a scenario shows.
 pub fn trace_name(property: &str, scenario: &str) -> String {
     format!("{property}__{scenario}.itf.json")
+}
+
+/// How many states another make counts.
+fn compared(reference: &Answer, other: &Answer) -> String {
+    let (all, counted) = (reference.distinct, other.distinct);
+    let factor = |more: u64, fewer: u64| more as f64 / fewer.max(1) as f64;
+    let than = if counted <= all {
+        format!("{:.2} times fewer", factor(all, counted))
+    } else {
+        format!("{:.2} times more", factor(counted, all))
+    };
+    let (make, stopped) = (other.make.name(), other.stopped.map_or("complete", Stop::name));
+    format!("{make}: {counted} distinct states for {all}, {than} ({stopped}), {:?}", other.violated)
 }
 
 /// A count in at most six places.

@@ -42,6 +42,12 @@ pub enum Make {
     Plain,
     /// Numbers.
     Interned,
+    /// Numbers; and states that differ in names alone count as one.
+    Symmetric,
+    /// Numbers; and names decide nothing, though they tell states apart.
+    AnyOrder,
+    /// Numbers; and spent datagrams stay.
+    SpentKept,
 }
 
 impl Make {
@@ -50,6 +56,29 @@ impl Make {
         match self {
             Make::Plain => "plain",
             Make::Interned => "interned",
+            Make::Symmetric => "symmetric",
+            Make::AnyOrder => "any order",
+            Make::SpentKept => "spent kept",
+        }
+    }
+
+    /// Whether it counts the states that a scenario pins.
+    pub fn is_exact(self) -> bool {
+        match self {
+            Make::Plain | Make::Interned => true,
+            Make::Symmetric | Make::AnyOrder | Make::SpentKept => false,
+        }
+    }
+
+    /// The world of states of this make that are numbers.
+    fn interned(self, mut world: World<Counterfoil>, seed: u64) -> Interned<Counterfoil> {
+        world.reductions.in_order = self != Make::AnyOrder;
+        world.reductions.spent = self != Make::SpentKept;
+        match self {
+            Make::Symmetric => Interned::symmetric(world, seed),
+            Make::Plain | Make::Interned | Make::AnyOrder | Make::SpentKept => {
+                Interned::new(world, seed)
+            }
         }
     }
 }
@@ -159,8 +188,8 @@ pub fn run(scenario: &Scenario, options: &Options) -> Report {
     let world: World<Counterfoil> = World::new(scenario.clone());
     let mut answers = options.makes.iter().map(|make| match make {
         Make::Plain => answer(*make, || Plain::new(world.clone(), options.seed), options, deadline),
-        Make::Interned => {
-            answer(*make, || Interned::new(world.clone(), options.seed), options, deadline)
+        Make::Interned | Make::Symmetric | Make::AnyOrder | Make::SpentKept => {
+            answer(*make, || make.interned(world.clone(), options.seed), options, deadline)
         }
     });
     let first = answers.next().expect("at least one representation");
@@ -189,9 +218,11 @@ where
     let mut world = new();
     let scenario = world.world().scenario.clone();
     let (ours, stateright, time) = both(&mut world, &new, make, options, deadline);
+    // Where names do not count, an action has no name either, and weak fairness speaks of actions.
+    let named = make != Make::Symmetric;
     let judgement = ours
         .is_complete()
-        .then(|| convergence::judge(&ours.fair, &ours.goals, Counterfoil::liveness().len()));
+        .then(|| convergence::judge(&ours.fair, &ours.goals, Counterfoil::liveness().len(), named));
     let safety = ours.violated.keys().map(|index| Counterfoil::safety()[*index].name);
     let live = judgement.iter().flat_map(|judgement| {
         let violated = judgement.violated.iter().zip(Counterfoil::liveness());
@@ -244,7 +275,7 @@ where
     let bound = Bound { first_violation: sought, depth_max: options.depth };
     let search = match make {
         Make::Plain => Search::Breadth(None),
-        Make::Interned => Search::Depth,
+        Make::Interned | Make::Symmetric | Make::AnyOrder | Make::SpentKept => Search::Depth,
     };
     let mut ours = || {
         let started = Instant::now();
@@ -286,9 +317,20 @@ fn findings(report: &Report, options: &Options) -> Vec<String> {
             findings.extend(disagreements(answer));
         }
     }
-    for other in &report.others {
-        if !answer.is_cut_off() && !other.is_cut_off() {
+    for other in report.others.iter().filter(|_| !answer.is_cut_off()) {
+        if other.is_cut_off() {
+            continue;
+        }
+        if answer.make.is_exact() && other.make.is_exact() {
             findings.extend(differences(answer, other));
+        } else if verdict(&report.scenario, answer) != verdict(&report.scenario, other) {
+            findings.push(format!(
+                "the {} and the {} world come to other verdicts: violated {:?} and {:?}",
+                answer.make.name(),
+                other.make.name(),
+                answer.violated,
+                other.violated
+            ));
         }
     }
     let expect = if options.as_declared { &report.scenario.expect } else { &Expect::Holds };
@@ -306,7 +348,8 @@ fn findings(report: &Report, options: &Options) -> Vec<String> {
         Expect::Holds => answer.stopped.is_none(),
         Expect::Violates(_) => !answer.is_cut_off() && options.depth.is_none(),
     };
-    if let (true, true, Some(pinned)) = (options.as_declared, counted, report.scenario.distinct)
+    let counted = counted && options.as_declared && answer.make.is_exact();
+    if let (true, Some(pinned)) = (counted, report.scenario.distinct)
         && pinned != answer.distinct
     {
         findings.push(format!(
@@ -339,6 +382,16 @@ fn disagreements(answer: &Answer) -> Vec<String> {
         disagree(format!("it heals: {ours} and {}", !ours));
     }
     findings
+}
+
+/// What an answer says of the scenario: whether the property that is expected to be violated is, or
+/// whether any is; and whether everything heals.
+fn verdict(scenario: &Scenario, answer: &Answer) -> (bool, Option<bool>) {
+    let violated = match &scenario.expect {
+        Expect::Violates(property) => answer.violated.contains(property.as_str()),
+        Expect::Holds => !answer.violated.is_empty(),
+    };
+    (violated, answer.judgement.as_ref().map(|judgement| judgement.unhealed == 0))
 }
 
 /// Where two representations differ.

@@ -164,6 +164,25 @@ pub struct World<P: Protocol> {
     pub setting: P::Setting,
     /// What may happen from outside.
     pub outside: Vec<Outside>,
+    /// Which states are left out because others show what they would.
+    pub reductions: Reductions,
+}
+
+/// Which states are left out because others show what they would; the crate docs say why. None
+/// changes a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reductions {
+    /// Spent datagrams are forgotten.
+    pub spent: bool,
+    /// Equal requests are made, and questions of drivers answered, in the order of their names.
+    pub in_order: bool,
+}
+
+impl Default for Reductions {
+    /// All.
+    fn default() -> Self {
+        Reductions { spent: true, in_order: true }
+    }
 }
 
 impl<P: Protocol> World<P> {
@@ -171,7 +190,7 @@ impl<P: Protocol> World<P> {
     pub fn new(scenario: Scenario) -> Self {
         let setting = P::setting(&scenario);
         let outside = scenario.outside();
-        World { scenario, setting, outside }
+        World { scenario, setting, outside, reductions: Reductions::default() }
     }
 
     /// The state in which the exploration starts.

@@ -6,6 +6,7 @@ mod watch;
 
 use crate::cluster::{Cluster, World};
 use crate::protocol::{Coverage, Effect, Event, Firing, Observed, Property, Protocol, Tiding};
+use crate::rename::Names;
 use crate::scenario::{Fault, Scenario};
 use crate::view::View;
 use counterfoil_properties::{History, Liveness, Safety, Unmet, Violation, Witness};
@@ -351,6 +352,40 @@ impl Protocol for Counterfoil {
 
     fn is_reached(world: &World<Self>, view: &impl View<Self>, liveness: usize) -> bool {
         watch::is_reached(world, view, liveness)
+    }
+
+    fn renamed(names: &Names, process: &Process) -> Process {
+        match process {
+            Process::Node(node) => {
+                let mut node = node.clone();
+                node.id = names.renamed(&node.id);
+                node.durable = names.renamed(&node.durable);
+                node.recent = names.renamed(&node.recent);
+                node.subscribers = names.renamed(&node.subscribers);
+                node.fences = names.renamed(&node.fences);
+                Process::Node(node)
+            }
+            Process::Scheduler(scheduler) => {
+                let mut scheduler = scheduler.clone();
+                scheduler.id = names.renamed(&scheduler.id);
+                scheduler.nodes = names.renamed(&scheduler.nodes);
+                scheduler.attempts = names.renamed(&scheduler.attempts);
+                Process::Scheduler(scheduler)
+            }
+            Process::Client(client) => {
+                let mut client = client.clone();
+                client.requests = names.renamed(&client.requests);
+                Process::Client(client)
+            }
+        }
+    }
+
+    fn renamed_disk(names: &Names, disk: &Disk) -> Disk {
+        match disk {
+            Disk::Node(disk) => Disk::Node(names.renamed(disk)),
+            Disk::Scheduler(disk) => Disk::Scheduler(names.renamed(disk)),
+            Disk::Client(disk) => Disk::Client(names.renamed(disk)),
+        }
     }
 
     fn witnesses() -> &'static [&'static str] {

@@ -13,14 +13,17 @@
 mod enabled;
 mod look;
 mod step;
+mod symmetry;
 mod tables;
 
 use crate::cluster::{Action, Cluster, World};
 use crate::network::Flight;
 use crate::protocol::{Coverage, Protocol};
+use crate::rename::Names;
 use crate::representation::Representation;
 use look::Look;
 use std::hash::{Hash, Hasher};
+use symmetry::Symmetry;
 use tables::{Lives, Rest, Tables};
 
 /// A state: the numbers of its parts.
@@ -31,6 +34,8 @@ use tables::{Lives, Rest, Tables};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct State {
     words: Vec<u32>,
+    /// What tells it apart: its own print, or with symmetry the least of those of its images.
+    print: u64,
 }
 
 const HISTORY: usize = 1;
@@ -73,22 +78,32 @@ impl State {
     /// do not.
     fn fingerprint(&self, seed: u64) -> u64 {
         let (disks, network) = (self.disks_at(), self.network_at());
-        let part = |kind: u64, word: u32| scattered((kind << 32 | u64::from(word)) ^ seed);
         let sum = |kind: u64, words: &[u32]| {
-            words.iter().fold(0u64, |sum, word| sum.wrapping_add(part(kind, *word)))
+            words.iter().fold(0u64, |sum, word| sum.wrapping_add(part(kind, *word, seed)))
         };
-        let head = (HISTORY..HEAD).map(|at| part(at as u64, self.words[at]));
+        // Who lives is told by the processes and disks.
+        let head = (HISTORY..LIVES).map(|at| part(at as u64, self.words[at], seed));
         head.fold(0u64, u64::wrapping_add)
-            .wrapping_add(sum(7, &self.words[HEAD..disks]))
-            .wrapping_add(sum(8, &self.words[disks..network]))
-            .wrapping_add(sum(9, &self.words[network..]))
+            .wrapping_add(sum(PROCESS, &self.words[HEAD..disks]))
+            .wrapping_add(sum(DISK, &self.words[disks..network]))
+            .wrapping_add(sum(DATAGRAM, &self.words[network..]))
     }
 }
 
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        hasher.write_u64(self.fingerprint(0));
+        hasher.write_u64(self.print);
     }
+}
+
+/// Kinds of parts, beside the places of those in the head.
+const PROCESS: u64 = 7;
+const DISK: u64 = 8;
+const DATAGRAM: u64 = 9;
+
+/// The random number of a part.
+fn part(kind: u64, word: u32, seed: u64) -> u64 {
+    scattered((kind << 32 | u64::from(word)) ^ seed)
 }
 
 /// The finaliser of SplitMix64: every bit of the result depends on every bit of `number`.
@@ -159,6 +174,7 @@ pub struct Interned<P: Protocol> {
     /// By kind of action: how many were taken.
     taken: [u64; Action::<crate::Counterfoil>::KINDS.len()],
     slow: Coverage<P::Arm>,
+    symmetry: Option<Symmetry>,
 }
 
 impl<P: Protocol> Interned<P> {
@@ -170,7 +186,36 @@ impl<P: Protocol> Interned<P> {
             tables: Tables::default(),
             taken: [0; _],
             slow: Coverage::new::<P>(),
+            symmetry: None,
         }
+    }
+
+    /// The world of states of which those that differ in names alone count as one.
+    pub fn symmetric(mut world: World<P>, seed: u64) -> Self {
+        world.reductions.in_order = false;
+        let symmetry = Some(Symmetry::of(&world));
+        Interned { symmetry, ..Interned::new(world, seed) }
+    }
+
+    /// The exchanges of names that leave the scenario as it is; none without symmetry.
+    pub fn exchanges(&self) -> &[Names] {
+        self.symmetry.as_ref().map_or(&[], Symmetry::group)
+    }
+
+    /// The state that a cluster is.
+    pub fn state(&mut self, cluster: &Cluster<P>) -> State {
+        let mut state = State { words: Vec::new(), print: 0 };
+        self.encode(cluster, &mut state);
+        self.sign(&mut state);
+        state
+    }
+
+    /// Notes what tells a state apart.
+    fn sign(&mut self, state: &mut State) {
+        state.print = match &mut self.symmetry {
+            None => state.fingerprint(self.seed),
+            Some(symmetry) => symmetry.print(&mut self.tables, state, self.seed),
+        };
     }
 
     fn look<'a>(&'a self, state: &'a State) -> Look<'a, P> {
@@ -248,10 +293,8 @@ impl<P: Protocol> Representation for Interned<P> {
     }
 
     fn initial(&mut self) -> State {
-        let mut state = State { words: Vec::new() };
         let cluster = self.world.initial();
-        self.encode(&cluster, &mut state);
-        state
+        self.state(&cluster)
     }
 
     fn enabled(&mut self, state: &State, actions: &mut Vec<Act>) {
@@ -267,7 +310,7 @@ impl<P: Protocol> Representation for Interned<P> {
     }
 
     fn fingerprint(&self, state: &State) -> u64 {
-        state.fingerprint(self.seed)
+        state.print
     }
 
     fn violated(state: &State) -> u32 {

@@ -52,6 +52,7 @@ mod lanes;
 pub mod messages;
 pub mod network;
 pub mod protocol;
+pub mod rename;
 pub mod replay;
 pub mod representation;
 pub mod scenario;

@@ -1,6 +1,7 @@
 //! What a protocol must offer to live in this world.
 
 use crate::cluster::{Cluster, World};
+use crate::rename::Names;
 use crate::scenario::Fault;
 use crate::view::View;
 use counterfoil_properties::Violation;
@@ -47,7 +48,7 @@ pub trait Protocol:
     /// What a machine tells the world to do.
     type Output: Clone + Debug;
     /// What truly happened, kept for the properties.
-    type History: Kept + Default;
+    type History: Kept + Default + DeserializeOwned;
     /// What is given to every machine at construction.
     type Setting: Clone + Debug + Send + Sync;
     /// What is counted as covered.
@@ -136,6 +137,10 @@ pub trait Protocol:
     fn is_reached(world: &World<Self>, view: &impl View<Self>, liveness: usize) -> bool {
         Self::goal(world, view, liveness).is_none()
     }
+    /// A process under other names.
+    fn renamed(names: &Names, process: &Self::Process) -> Self::Process;
+    /// A disk under other names.
+    fn renamed_disk(names: &Names, disk: &Self::Disk) -> Self::Disk;
     /// The reachability witnesses, by index.
     fn witnesses() -> &'static [&'static str];
 }

@@ -9,7 +9,6 @@ macro_rules! number {
         #[derive(
             Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
         )]
-        #[serde(transparent)]
         pub struct $name(pub $repr);
 
         impl fmt::Display for $name {

@@ -93,6 +93,14 @@ struct Run {
     /// agree. Not given: both for the suite quick, else numbers.
     #[arg(long, value_enum)]
     world: Option<Make>,
+    /// Whether states that differ in names alone count as one; or both ways, which must come to the
+    /// same verdict.
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    symmetry: Switch,
+    /// Whether states are left out because others show what they would: spent datagrams, orders of
+    /// equal requests. Or each way, which must come to the same verdict.
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    reductions: Switch,
     /// 1: the two engines one after the other; 2: side by side.
     #[arg(long, value_name = "N", default_value_t = 2)]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=2))]
@@ -122,6 +130,14 @@ enum Make {
     Plain,
     Interned,
     Both,
+}
+
+/// Whether something is on, off, or both and compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+    Verify,
 }
 
 impl Make {
@@ -201,6 +217,31 @@ fn main() -> ExitCode {
 }
 
 impl Run {
+    /// What states are to be made of.
+    fn makes(&self) -> Vec<run::Make> {
+        let mut makes = match (self.world, self.symmetry, self.reductions) {
+            (Some(world), _, _) => world.makes(),
+            (None, Switch::On, _) => vec![run::Make::Symmetric],
+            (None, _, Switch::Off) => vec![run::Make::SpentKept],
+            (None, Switch::Off, Switch::On) if self.is_quick() => Make::Both.makes(),
+            (None, _, _) => vec![run::Make::Interned],
+        };
+        if self.symmetry == Switch::Verify {
+            makes.push(run::Make::Symmetric);
+        }
+        if self.reductions == Switch::Verify {
+            makes.extend([run::Make::AnyOrder, run::Make::SpentKept]);
+        }
+        makes
+    }
+
+    /// Whether the scenarios are small enough for the plain world too.
+    fn is_quick(&self) -> bool {
+        match self.suite {
+            Suite::Quick => true,
+        }
+    }
+
     /// As if nothing but `run` had been said.
     fn parse_default() -> Run {
         match Arguments::parse_from(["check", "run"]).command {
@@ -223,12 +264,11 @@ fn run_scenarios(options: &Run) -> u8 {
     };
     let changed =
         !options.without.is_empty() || options.property.is_some() || options.depth.is_some();
-    let world = options.world.unwrap_or(Make::Both);
     let how = Options {
         seed: options.seed,
         time: Some(options.time),
         memory_bytes_max: Some(options.memory.0),
-        makes: world.makes(),
+        makes: options.makes(),
         depth: options.depth,
         threads: usize::from(options.threads),
         as_declared: !changed,

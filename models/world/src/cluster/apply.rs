@@ -5,7 +5,8 @@ use crate::network::Network;
 use crate::protocol::{Coverage, Effect, Event, Firing, Observed, Protocol};
 use crate::scenario::{Fault, Outside};
 use crate::shared::Shared;
-use counterfoil_protocol::{Actor, Address};
+use crate::view::View;
+use counterfoil_protocol::{Actor, Address, Set};
 
 impl<P: Protocol> World<P> {
     /// What becomes of the world.
@@ -25,7 +26,9 @@ impl<P: Protocol> World<P> {
             *coverage.actions.entry(action.kind()).or_default() += 1;
         }
         self.carry_out(&mut next, action, None, &mut coverage);
-        Self::forget_spent(&mut next);
+        if self.reductions.spent {
+            Self::forget_spent(&mut next);
+        }
         next
     }
 
@@ -123,11 +126,8 @@ impl<P: Protocol> World<P> {
                     next.spend(fault);
                 }
             }
-            Action::Pick(address, _) => {
-                let asked = next.choices.iter().find(|(asker, choice)| {
-                    asker == address && !P::picks(self, next, *asker, choice).is_empty()
-                });
-                if let Some(asked) = asked.cloned() {
+            Action::Pick(address, pick) => {
+                if let Some(asked) = self.asked(next, &next.choices, *address, pick) {
                     next.choices.remove(&asked);
                 }
             }
@@ -367,15 +367,33 @@ impl<P: Protocol> World<P> {
         }
     }
 
-    /// Answers every question that has one answer.
+    /// The question of a process that `pick` answers.
+    pub(crate) fn asked(
+        &self,
+        view: &impl View<P>,
+        choices: &Set<(Address, P::Choice)>,
+        address: Address,
+        pick: &P::Pick,
+    ) -> Option<(Address, P::Choice)> {
+        let answers = |(asker, choice): &&(Address, P::Choice)| {
+            *asker == address && P::picks(self, view, *asker, choice).contains(pick)
+        };
+        choices.iter().find(answers).cloned()
+    }
+
+    /// Answers every question that has one answer. Where names decide nothing, only if no other
+    /// question is open that could be answered first.
     fn answer_alone(&self, next: &mut Cluster<P>, coverage: &mut Option<&mut Coverage<P::Arm>>) {
         loop {
-            let alone = next.choices.iter().find_map(|asked| {
+            let mut open = next.choices.iter().filter_map(|asked| {
                 let mut picks = P::picks(self, next, asked.0, &asked.1);
                 let pick = picks.pop()?;
                 Some((asked.clone(), picks.is_empty().then_some(pick)))
             });
-            let Some((asked, Some(pick))) = alone else { return };
+            let Some((asked, Some(pick))) = open.next() else { return };
+            if !self.reductions.in_order && open.next().is_some() {
+                return;
+            }
             next.choices.remove(&asked);
             self.handle(next, asked.0, Event::Picked(pick), None, coverage);
         }

@@ -4,7 +4,8 @@ use super::{Action, Cluster, Mail, World, restart_of};
 use crate::network::{Flight, Kind};
 use crate::protocol::{Effect, Firing, Protocol};
 use crate::scenario::{Fault, Outside};
-use counterfoil_protocol::{Actor, Set};
+use crate::view::View;
+use counterfoil_protocol::{Actor, Address, Set};
 
 impl<P: Protocol> World<P> {
     /// Everything that may happen, in order.
@@ -49,11 +50,27 @@ impl<P: Protocol> World<P> {
 
     /// If a driver has a question to answer, nothing else happens before it has answered.
     fn urgent(&self, cluster: &Cluster<P>) -> Option<Vec<Action<P>>> {
-        cluster.choices.iter().find_map(|(address, choice)| {
-            let picks = P::picks(self, cluster, *address, choice);
-            let actions = picks.into_iter().map(|pick| Action::Pick(*address, pick));
-            Some(actions.collect()).filter(|actions: &Vec<_>| !actions.is_empty())
-        })
+        let picks = self.answers(cluster, &cluster.choices);
+        let actions = picks.into_iter().map(|(address, pick)| Action::Pick(address, pick));
+        Some(actions.collect()).filter(|actions: &Vec<_>| !actions.is_empty())
+    }
+
+    /// The answers that may be given now: to the first question that can be answered; to all, if
+    /// names decide nothing.
+    pub(crate) fn answers(
+        &self,
+        view: &impl View<P>,
+        choices: &Set<(Address, P::Choice)>,
+    ) -> Vec<(Address, P::Pick)> {
+        let mut answers = Vec::new();
+        for (address, choice) in choices.iter() {
+            let picks = P::picks(self, view, *address, choice).into_iter();
+            answers.extend(picks.map(|pick| (*address, pick)));
+            if self.reductions.in_order && !answers.is_empty() {
+                break;
+            }
+        }
+        answers
     }
 
     fn outside_actions(&self, cluster: &Cluster<P>, actions: &mut Vec<Action<P>>) {
@@ -84,6 +101,9 @@ impl<P: Protocol> World<P> {
     /// The crate docs say why. One that an order names is equal to none.
     pub(crate) fn has_elder(&self, to_come: &Set<u8>, index: u8) -> bool {
         let Outside::Place(request) = &self.outside[usize::from(index)] else { return false };
+        if !self.reductions.in_order {
+            return false;
+        }
         let named = |id| self.outside.contains(&Outside::Release(id));
         to_come.iter().take_while(|elder| **elder < index).any(|elder| {
             let Outside::Place(elder) = &self.outside[usize::from(*elder)] else { return false };

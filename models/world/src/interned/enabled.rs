@@ -38,16 +38,12 @@ impl<P: Protocol> Interned<P> {
         if choices.is_empty() {
             return false;
         }
-        let look = self.look(state);
-        let picks = choices.iter().find_map(|(address, choice)| {
-            let picks = P::picks(&self.world, &look, *address, choice);
-            (!picks.is_empty()).then_some((*address, picks))
-        });
-        let Some((address, picks)) = picks else { return false };
-        for pick in picks {
+        let answers = self.world.answers(&self.look(state), choices);
+        let urgent = !answers.is_empty();
+        for (address, pick) in answers {
             self.push(state, Action::Pick(address, pick), acts);
         }
-        true
+        urgent
     }
 
     fn deliveries(&mut self, state: &State, acts: &mut Vec<Act>) {

@@ -17,7 +17,8 @@ impl<P: Protocol> Interned<P> {
             let action = self.plain_action(act);
             let cluster = self.cluster(state);
             let after = self.world.step(&cluster, &action, Some(&mut self.slow));
-            return self.encode(&after, next);
+            self.encode(&after, next);
+            return self.sign(next);
         }
         next.words.clone_from(&state.words);
         let which = act.code.which() as u32;
@@ -48,7 +49,10 @@ impl<P: Protocol> Interned<P> {
         if act.slot != NOBODY {
             self.react(next, usize::from(act.slot), code);
         }
-        self.forget_spent(state, next);
+        if self.world.reductions.spent {
+            self.forget_spent(state, next);
+        }
+        self.sign(next);
     }
 
     /// Whether an action concerns one process only.
@@ -89,13 +93,9 @@ impl<P: Protocol> Interned<P> {
             let mut rest = self.tables.rests.get(next.words[REST]).clone();
             rest.to_come.remove(index);
             next.words[REST] = self.tables.rest(rest);
-        } else if let Action::Pick(address, _) = action {
+        } else if let Action::Pick(address, pick) = action {
             let mut choices = self.tables.choices.get(next.words[CHOICES]).clone();
-            let look = self.look(state);
-            let asked = choices.iter().find(|(asker, choice)| {
-                asker == address && !P::picks(&self.world, &look, *asker, choice).is_empty()
-            });
-            if let Some(asked) = asked.cloned() {
+            if let Some(asked) = self.world.asked(&self.look(state), &choices, *address, pick) {
                 choices.remove(&asked);
             }
             next.words[CHOICES] = self.tables.choices.number(&choices);
@@ -214,6 +214,11 @@ impl<P: Protocol> Interned<P> {
         let others = |at| before.iter().enumerate().any(|(i, (a, _))| *a == at && i != slot);
         let now = cluster.processes.iter().find(|(at, _)| !others(**at));
         let process = now.map_or(old, |(_, process)| process.clone());
+        let concerned = cluster.processes.iter().filter(|(at, process)| {
+            let same = before.iter().position(|(known, _)| known == *at);
+            !same.is_some_and(|i| tables.processes.get(state.process(i)).is_same(process))
+        });
+        assert!(concerned.count() <= 1, "a step of one process concerns no other");
         let (actor, _) = tables.disks.get(state.words[disk_at]);
         let actor = *actor;
         let disk = cluster.disks.get(&actor).expect("it was there").clone();

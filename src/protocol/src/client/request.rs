@@ -5,10 +5,10 @@ use crate::id::{AttemptNumber, ClaimId, RequestId, SchedulerId};
 use crate::machine::Output;
 use crate::message::Outcome;
 use crate::resources::Demand;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A request on record.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Request {
     /// What is wanted.
     pub demand: Demand,
@@ -25,7 +25,7 @@ pub struct Request {
 }
 
 /// How far a request is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// A place is sought.

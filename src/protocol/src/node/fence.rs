@@ -3,10 +3,10 @@
 use crate::collections::Map;
 use crate::id::{ClaimNumber, Incarnation};
 use crate::message::Refusal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a node decided about the claims of one life of one scheduler, from the floor up.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Fence {
     /// The life of the scheduler.
     pub incarnation: Incarnation,

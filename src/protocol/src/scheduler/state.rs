@@ -30,7 +30,7 @@ impl Disk {
 }
 
 /// What a scheduler knows of one node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Peer {
     /// The last state that the node is known to have had; `None` until the first snapshot.
     pub host: Option<Host>,
@@ -44,7 +44,7 @@ pub struct Peer {
 }
 
 /// The last state that a node is known to have had.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Host {
     /// When.
     pub stamp: Stamp,
@@ -53,7 +53,7 @@ pub struct Host {
 }
 
 /// Whether a node is thought to be there. It stands beside the host state, not in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
     /// It is.
@@ -66,7 +66,7 @@ pub enum Presence {
 }
 
 /// A scheduler's deduction for one of its own claims.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reservation {
     /// For which attempt. It may be closed already.
     pub attempt: AttemptId,
@@ -79,7 +79,7 @@ pub struct Reservation {
 }
 
 /// An attempt that is being worked on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Attempt {
     /// Who waits for the answer.
     pub client: ClientId,
@@ -94,7 +94,7 @@ pub struct Attempt {
 }
 
 /// What an attempt waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// The driver is choosing a node.
