@@ -1,7 +1,8 @@
 /* The toy in Promela, written for speed and for equal counts: README.md has the rules.
  *
- * One process, one loop, one d_step for each transition: every state that Spin stores is one state
- * of the toy. Nothing here is nondeterministic but the choice among the options of the loop.
+ * One process, one loop, one d_step (some inside an atomic) for each transition: every state that
+ * Spin stores, depth first, is one state of the toy, and every transition one of the toy's. Nothing
+ * is nondeterministic but the choice among the options.
  *
  * Sizes come from outside: spin -a -DCLAIMS=3 -DCAPACITY=2 -DLOSSES=1 -DCOPIES=1 -DTIMERS=1 toy.pml
  * (`toy bounds --size middle` prints them). JUDGES=0 switches off that a node judges claims.
@@ -141,6 +142,9 @@ byte timers = TIMERS;
   :: d_step { losses && (set & (1 << (bit))) -> losses--; set = set ^ (1 << (bit)) }
 #define EACH(OP) CLAIMS_ALL(OP) VERDICTS_ALL(OP) UPDATES_ALL(OP) BEATS_ALL(OP) RESYNCS_ALL(OP)
 
+/* No guard of a copy or a loss is looked at when there is nothing left to spend or to spend it on.
+ * The step into the group is inside an atomic: no state is stored between, no transition counted. */
+#define NETWORK (claims || verdicts || updates || beats || resyncs)
 active proctype toy() {
 end:
   do
@@ -159,10 +163,10 @@ end:
   BEAT(1, 3)
   EACH(DELIVER)
 #if COPIES > 0
-  EACH(COPY)
+  :: atomic { copies && NETWORK -> if EACH(COPY) fi }
 #endif
 #if LOSSES > 0
-  EACH(LOSE)
+  :: atomic { losses && NETWORK -> if EACH(LOSE) fi }
 #endif
   od
 }
