@@ -38,7 +38,7 @@ byte granted;
 byte refused;
 
 /* The schedulers: the cached version of each link; where each claim is, that is phase*2 + node
- * (phase: 0 open, 1 pending, 2 and 3 granted at 1 and 2); and who refused it, bit claim*2 + node. */
+ * (phase: 0 open, 1 pending, 2 and 3 granted at 1 and 2); who refused it, bit claim*2 + node. */
 byte cached0, cached1, cached2, cached3;
 byte at0, at1, at2;
 byte refusals;
@@ -52,13 +52,15 @@ byte timers = TIMERS;
 #define VERSION(n) ONES(MINE(n))
 
 /* Does claim c weigh on node n beyond what cache k has of it? */
-#define WEIGHS(c, n, k) ((at##c == 2 + (n)) || (at##c > 3 && (at##c & 1) == (n) && (at##c >> 1) - 1 > k))
+#define WEIGHS(c, n, k) \
+  ((at##c == 2 + (n)) || (at##c > 3 && (at##c & 1) == (n) && (at##c >> 1) - 1 > k))
 #define RESERVED0(n, k) (WEIGHS(0, n, k) + WEIGHS(2, n, k))
 #define RESERVED1(n, k) WEIGHS(1, n, k)
 
 /* A scheduler finds a place for claim c on node n, by its cache k alone. */
 #define PLACE(c, n, k, reserved) \
-  :: d_step { c < CLAIMS && at##c == 0 && !(refusals & (1 << (c*2 + n))) && k + reserved < CAPACITY -> \
+  :: d_step { c < CLAIMS && at##c == 0 && !(refusals & (1 << (c*2 + n))) && \
+       k + reserved < CAPACITY -> \
        at##c = 2 + n; claims = claims | (1 << (c*2 + n)) }
 
 #define RESEND(c) \
@@ -142,8 +144,8 @@ byte timers = TIMERS;
   :: d_step { losses && (set & (1 << (bit))) -> losses--; set = set ^ (1 << (bit)) }
 #define EACH(OP) CLAIMS_ALL(OP) VERDICTS_ALL(OP) UPDATES_ALL(OP) BEATS_ALL(OP) RESYNCS_ALL(OP)
 
-/* No guard of a copy or a loss is looked at when there is nothing left to spend or to spend it on.
- * The step into the group is inside an atomic: no state is stored between, no transition counted. */
+/* No guard of a copy or a loss is looked at when there is nothing to spend or to spend it on.
+ * The step into the group is inside an atomic: no state is stored, no transition counted. */
 #define NETWORK (claims || verdicts || updates || beats || resyncs)
 active proctype toy() {
 end:

@@ -1,4 +1,4 @@
-//! A toy of the update/claim protocol, whose only use is to compare the speed of checkers.
+//! A toy of the update/claim protocol. Its only use is to compare the speed of checkers.
 //!
 //! The same rules stand in `toy.pml`, for Spin, and every size has the same counts in both. Nothing
 //! is proved about Counterfoil here: `counterfoil-check` explores the real machines. The rules are
