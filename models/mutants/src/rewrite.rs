@@ -24,31 +24,37 @@ pub enum RewriteError {
     },
 }
 
+/// A place that mutants change.
+struct Place<'a> {
+    range: Range<usize>,
+    mutants: Vec<(u32, &'a Mutant)>,
+}
+
 /// The source with every place that a mutant changes made a switch. Several mutants may change one
 /// place; places that overlap otherwise are an error.
 pub fn with_switches(source: &str, mutants: &[(u32, &Mutant)]) -> Result<String, RewriteError> {
-    let mut places: Vec<(Range<usize>, Vec<(u32, &Mutant)>)> = Vec::new();
+    let mut places: Vec<Place> = Vec::new();
     for (number, mutant) in mutants {
-        let place = place(source, mutant)?;
-        match places.iter_mut().find(|(known, _)| *known == place) {
-            Some((_, at_it)) => at_it.push((*number, mutant)),
-            None => places.push((place, vec![(*number, mutant)])),
+        let range = place(source, mutant)?;
+        match places.iter_mut().find(|known| known.range == range) {
+            Some(known) => known.mutants.push((*number, mutant)),
+            None => places.push(Place { range, mutants: vec![(*number, mutant)] }),
         }
     }
-    places.sort_by_key(|(place, _)| place.start);
+    places.sort_by_key(|place| place.range.start);
     for pair in places.windows(2) {
-        let [(first, of_first), (second, of_second)] = pair else { continue };
-        if second.start < first.end {
-            let name = |mutants: &[(u32, &Mutant)]| mutants[0].1.name.clone();
-            return Err(RewriteError::Overlap { one: name(of_first), other: name(of_second) });
+        let [one, other] = pair else { continue };
+        if other.range.start < one.range.end {
+            let name = |place: &Place| place.mutants[0].1.name.clone();
+            return Err(RewriteError::Overlap { one: name(one), other: name(other) });
         }
     }
     let mut text = String::new();
     let mut done = 0;
-    for (place, mutants) in places {
-        text.push_str(&source[done..place.start]);
-        text.push_str(&switch(&source[place.clone()], &mutants));
-        done = place.end;
+    for Place { range, mutants } in places {
+        text.push_str(&source[done..range.start]);
+        done = range.end;
+        text.push_str(&switch(&source[range], &mutants));
     }
     text.push_str(&source[done..]);
     Ok(text)
