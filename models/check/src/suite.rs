@@ -51,25 +51,49 @@ pub fn files(folder: &Path, suffix: &str) -> Result<Vec<PathBuf>, SuiteError> {
     Ok(files)
 }
 
-/// The scenarios of the suite `quick`: those that hold first, the small before the large, so that what
-/// is wrong shows soon.
-pub fn quick() -> Result<Vec<Scenario>, SuiteError> {
-    let files = files(&scenarios_folder(), ".toml")?;
-    let mut scenarios: Vec<Scenario> =
-        files.iter().map(|path| Scenario::load(path)).collect::<Result<_, _>>()?;
-    scenarios.sort_by_key(|scenario| {
-        let broken = !scenario.without.is_empty();
-        let size = if broken { None } else { scenario.distinct };
-        (broken, size, scenario.name.clone())
-    });
-    Ok(scenarios)
+/// A set of scenarios that are run together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suite {
+    /// Ends within minutes: part of every build.
+    Quick,
+    /// Ends within an hour: for people.
+    Full,
+    /// As far as a night goes: for people.
+    Nightly,
+}
+
+impl Suite {
+    /// All of them.
+    pub const ALL: [Suite; 3] = [Suite::Quick, Suite::Full, Suite::Nightly];
+
+    fn folder(self) -> PathBuf {
+        match self {
+            Suite::Quick => scenarios_folder(),
+            Suite::Full => scenarios_folder().join("full"),
+            Suite::Nightly => scenarios_folder().join("nightly"),
+        }
+    }
+
+    /// Its scenarios: those that hold first, the small before the large, so that what is wrong shows
+    /// soon.
+    pub fn scenarios(self) -> Result<Vec<Scenario>, SuiteError> {
+        let files = files(&self.folder(), ".toml")?;
+        let mut scenarios: Vec<Scenario> =
+            files.iter().map(|path| Scenario::load(path)).collect::<Result<_, _>>()?;
+        scenarios.sort_by_key(|scenario| {
+            let broken = !scenario.without.is_empty();
+            let size = if broken { None } else { scenario.distinct };
+            (broken, size, scenario.name.clone())
+        });
+        Ok(scenarios)
+    }
 }
 
 /// The scenario of this name, or in this file.
 pub fn find(name: &str) -> Result<Scenario, SuiteError> {
-    let known = scenarios_folder().join(format!("{name}.toml"));
     let is_name = !name.contains(['/', '.']);
-    if is_name && known.exists() {
+    let mut known = Suite::ALL.iter().map(|suite| suite.folder().join(format!("{name}.toml")));
+    if is_name && let Some(known) = known.find(|path| path.exists()) {
         return Ok(Scenario::load(&known)?);
     }
     if is_name && !Path::new(name).exists() {

@@ -18,7 +18,7 @@ fn every_quick_scenario_is_as_declared() {
         as_declared: true,
     };
     let mut wrong = Vec::new();
-    for scenario in suite::quick().unwrap() {
+    for scenario in suite::Suite::Quick.scenarios().unwrap() {
         let report = run(&scenario, &options);
         wrong.extend(report.findings.iter().map(|finding| format!("{}: {finding}", scenario.name)));
         if report.is_inconclusive() {

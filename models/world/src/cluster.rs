@@ -240,11 +240,6 @@ impl<P: Protocol> Cluster<P> {
     pub fn may(&self, fault: Fault) -> bool {
         self.budget.get(&fault).is_some_and(|times| *times > 0)
     }
-
-    fn spend(&mut self, fault: Fault) {
-        let left = self.budget.get(&fault).map_or(0, |times| times.saturating_sub(1));
-        self.budget.insert(fault, left);
-    }
 }
 
 pub(crate) fn restart_of(actor: Actor) -> Fault {

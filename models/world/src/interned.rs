@@ -21,6 +21,7 @@ use crate::network::Flight;
 use crate::protocol::{Coverage, Protocol};
 use crate::rename::Names;
 use crate::representation::Representation;
+use crate::scenario::Fault;
 use look::Look;
 use std::hash::{Hash, Hasher};
 use symmetry::Symmetry;
@@ -122,8 +123,8 @@ pub struct Act {
     fair: bool,
     /// The process that it concerns, by its place; [`NOBODY`] if none.
     slot: u8,
-    /// For a timer that fires as a fault: which, plus one.
-    fault: u8,
+    /// For a timer that fires as a fault: which.
+    fault: Option<Fault>,
 }
 
 const NOBODY: u8 = u8::MAX;

@@ -4,7 +4,7 @@ mod file;
 
 use crate::network::Kind;
 use counterfoil_protocol::{
-    Actor, Inventory, Limits, NodeId, RequestId, Resources, Rule, Rules, SchedulerId,
+    Actor, Inventory, Limits, Map, NodeId, RequestId, Resources, Rule, Rules, SchedulerId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -46,6 +46,9 @@ pub struct Scenario {
     pub orders: Vec<Outside>,
     /// How often each fault may happen.
     pub faults: BTreeMap<Fault, u8>,
+    /// How many faults may happen in all, whichever they are; any number if not given.
+    #[serde(default)]
+    pub faults_in_all: Option<u8>,
     /// The limits of the machines.
     pub limits: Limits,
 }
@@ -223,6 +226,19 @@ impl Scenario {
         self.without.iter().fold(Rules::ALL, |rules, rule| rules.without(*rule))
     }
 
+    /// What is left of a budget once a fault has happened: nothing, if it was the last of all.
+    pub fn spent(&self, budget: &Map<Fault, u8>, fault: Fault) -> Map<Fault, u8> {
+        let mut left = budget.clone();
+        let times = left.get(&fault).map_or(0, |times| times.saturating_sub(1));
+        left.insert(fault, times);
+        let sum = |times: &mut dyn Iterator<Item = &u8>| times.map(|t| u32::from(*t)).sum::<u32>();
+        let happened = sum(&mut self.faults.values()) - sum(&mut left.values());
+        if self.faults_in_all.is_some_and(|most| happened >= u32::from(most)) {
+            left = left.keys().map(|fault| (*fault, 0)).collect();
+        }
+        left
+    }
+
     /// Everything that may happen from outside.
     pub fn outside(&self) -> Vec<Outside> {
         let places = self.requests.iter().cloned().map(Outside::Place);
@@ -233,7 +249,11 @@ impl Scenario {
     pub fn bounds(&self) -> String {
         let faults: Vec<String> =
             self.faults.iter().map(|(fault, times)| format!("{} {times}", fault.name())).collect();
-        let faults = if faults.is_empty() { "no faults".to_owned() } else { faults.join(", ") };
+        let faults = match (faults.is_empty(), self.faults_in_all) {
+            (true, _) => "no faults".to_owned(),
+            (false, None) => faults.join(", "),
+            (false, Some(most)) => format!("{}, at most {most} in all", faults.join(", ")),
+        };
         let clients = if self.clients { "with a client" } else { "no client" };
         let network = match self.network {
             Kind::Set => "set network",

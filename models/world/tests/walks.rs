@@ -151,6 +151,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
             orders: orders.into_iter().filter(known).collect(),
             requests,
             faults,
+            faults_in_all: None,
             limits,
         }
     })

@@ -119,10 +119,14 @@ struct Run {
     no_timing: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Suite {
-    /// Every scenario that comes with the checker; ends within minutes.
+    /// Every rule, every property; ends within minutes.
     Quick,
+    /// The small scope; ends within an hour.
+    Full,
+    /// As far as a night goes.
+    Nightly,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -237,9 +241,7 @@ impl Run {
 
     /// Whether the scenarios are small enough for the plain world too.
     fn is_quick(&self) -> bool {
-        match self.suite {
-            Suite::Quick => true,
-        }
+        self.suite == Suite::Quick
     }
 
     /// As if nothing but `run` had been said.
@@ -317,9 +319,12 @@ fn run_scenarios(options: &Run) -> u8 {
 /// The scenarios that were asked for, changed as was asked.
 fn chosen(options: &Run) -> Result<Vec<Scenario>, suite::SuiteError> {
     let mut scenarios = if options.scenarios.is_empty() {
-        match options.suite {
-            Suite::Quick => suite::quick()?,
-        }
+        let suite = match options.suite {
+            Suite::Quick => suite::Suite::Quick,
+            Suite::Full => suite::Suite::Full,
+            Suite::Nightly => suite::Suite::Nightly,
+        };
+        suite.scenarios()?
     } else {
         options.scenarios.iter().map(|name| suite::find(name)).collect::<Result<_, _>>()?
     };
@@ -407,7 +412,7 @@ fn colour() -> bool {
 }
 
 fn list() -> u8 {
-    let scenarios = match suite::quick() {
+    let scenarios = match suite::Suite::Quick.scenarios() {
         Ok(scenarios) => scenarios,
         Err(error) => return complain(&error, USAGE),
     };

@@ -109,13 +109,13 @@ impl<P: Protocol> World<P> {
     ) {
         match action {
             Action::Deliver(datagram) => next.network.deliver(self.scenario.network, datagram),
-            Action::Copy(_) => next.spend(Fault::Copy),
+            Action::Copy(_) => self.spend(next, Fault::Copy),
             Action::Lose(datagram) => {
-                next.spend(Fault::Lose);
+                self.spend(next, Fault::Lose);
                 next.network.lose(datagram);
             }
             Action::LoseAll => {
-                next.spend(Fault::LoseAll);
+                self.spend(next, Fault::LoseAll);
                 next.network = Network::default();
             }
             Action::Mail(mail) => {
@@ -123,7 +123,7 @@ impl<P: Protocol> World<P> {
             }
             Action::Fire(address, timer) => {
                 if let Firing::Fault(fault) = P::firing(self, next, *address, timer) {
-                    next.spend(fault);
+                    self.spend(next, fault);
                 }
             }
             Action::Pick(address, pick) => {
@@ -139,11 +139,11 @@ impl<P: Protocol> World<P> {
                 }
             }
             Action::Restart(actor) => {
-                next.spend(restart_of(*actor));
+                self.spend(next, restart_of(*actor));
                 self.restart(next, *actor, coverage);
             }
             Action::Torn(inner, kept) => {
-                next.spend(Fault::TornWrite);
+                self.spend(next, Fault::TornWrite);
                 let victim = self.event(next, inner).map(|(address, _)| address.actor);
                 self.carry_out(next, inner, Some(usize::from(*kept)), coverage);
                 if let Some(actor) = victim {
@@ -151,18 +151,22 @@ impl<P: Protocol> World<P> {
                 }
             }
             Action::Die(actor) => {
-                next.spend(Fault::SchedulerDeath);
+                self.spend(next, Fault::SchedulerDeath);
                 self.end(next, *actor);
             }
             Action::Twin(actor) => {
-                next.spend(Fault::Twin);
+                self.spend(next, Fault::Twin);
                 self.start(next, *actor, coverage);
             }
             Action::Disconnect(client, scheduler) => {
-                next.spend(Fault::Disconnect);
+                self.spend(next, Fault::Disconnect);
                 self.disconnect(next, *client, *scheduler);
             }
         }
+    }
+
+    fn spend(&self, next: &mut Cluster<P>, fault: Fault) {
+        next.budget = self.scenario.spent(&next.budget, fault);
     }
 
     /// What an action is to the one process that it concerns.

@@ -22,7 +22,7 @@ impl<P: Protocol> Interned<P> {
         for mail in self.tables.open_mail(state.words[MAIL]) {
             let to = self.tables.mail.get(*mail).to;
             let slot = self.tables.slot_of(lives, to).map_or(NOBODY, |slot| slot as u8);
-            acts.push(Act { code: Code::new(Kind::Mail, *mail), fair: true, slot, fault: 0 });
+            acts.push(Act { code: Code::new(Kind::Mail, *mail), fair: true, slot, fault: None });
         }
         self.firings(state, acts);
         for (address, tiding) in P::tidings(&self.look(state)) {
@@ -55,7 +55,7 @@ impl<P: Protocol> Interned<P> {
             let (datagram, in_flight) = (word >> FLIGHT_BITS, word & DELIVERED != DELIVERED);
             if let Receiver::Slot(slot) = self.tables.receiver(state.words[LIVES], datagram) {
                 let act =
-                    |kind, fair| Act { code: Code::new(kind, datagram), fair, slot, fault: 0 };
+                    |kind, fair| Act { code: Code::new(kind, datagram), fair, slot, fault: None };
                 acts.push(act(Kind::Deliver, in_flight));
                 if copies {
                     acts.push(act(Kind::Copy, false));
@@ -63,7 +63,7 @@ impl<P: Protocol> Interned<P> {
             }
             if in_flight && loses {
                 let code = Code::new(Kind::Lose, datagram);
-                acts.push(Act { code, fair: false, slot: NOBODY, fault: 0 });
+                acts.push(Act { code, fair: false, slot: NOBODY, fault: None });
             }
         }
     }
@@ -74,8 +74,8 @@ impl<P: Protocol> Interned<P> {
             for timer in self.tables.timers_of(state.process(slot)) {
                 let (address, named) = self.tables.timers.get(*timer);
                 let (fair, fault) = match P::firing(&self.world, &look, *address, named) {
-                    Firing::Fair => (true, 0),
-                    Firing::Fault(fault) if look.may(fault) => (false, fault as u8 + 1),
+                    Firing::Fair => (true, None),
+                    Firing::Fault(fault) if look.may(fault) => (false, Some(fault)),
                     Firing::Fault(_) | Firing::Not => continue,
                 };
                 let code = Code::new(Kind::Fire, *timer);
@@ -117,7 +117,7 @@ impl<P: Protocol> Interned<P> {
         if has(Fault::TornWrite) {
             for index in start..acts.len() {
                 for code in self.torn(state, acts[index]) {
-                    acts.push(Act { code, fair: false, slot: NOBODY, fault: 0 });
+                    acts.push(Act { code, fair: false, slot: NOBODY, fault: None });
                 }
             }
         }
@@ -189,7 +189,7 @@ impl<P: Protocol> Interned<P> {
         let slot = slot.and_then(|at| self.tables.slot_of(state.words[LIVES], at));
         let fair = matches!(action, Action::Pick(..) | Action::Tell(..));
         let slot = slot.map_or(NOBODY, |slot| slot as u8);
-        acts.push(Act { code: self.tables.other(&action), fair, slot, fault: 0 });
+        acts.push(Act { code: self.tables.other(&action), fair, slot, fault: None });
     }
 
     /// The action as the plain world knows it.

@@ -26,11 +26,11 @@ impl<P: Protocol> Interned<P> {
         match kind {
             Kind::Deliver => self.deliver(next, which),
             Kind::Copy => {
-                self.spend(next, Fault::Copy as u8);
+                self.spend(next, Fault::Copy);
                 code = Code::new(Kind::Deliver, which);
             }
             Kind::Lose => {
-                self.spend(next, Fault::Lose as u8);
+                self.spend(next, Fault::Lose);
                 lose(next, which);
             }
             Kind::Mail => {
@@ -39,8 +39,8 @@ impl<P: Protocol> Interned<P> {
                 next.words[MAIL] = self.tables.mail_set(left);
             }
             Kind::Fire => {
-                if act.fault > 0 {
-                    self.spend(next, act.fault - 1);
+                if let Some(fault) = act.fault {
+                    self.spend(next, fault);
                 }
             }
             Kind::Other => self.around(state, act, next),
@@ -102,12 +102,9 @@ impl<P: Protocol> Interned<P> {
         }
     }
 
-    fn spend(&mut self, next: &mut State, fault: u8) {
+    fn spend(&mut self, next: &mut State, fault: Fault) {
         let mut rest: Rest = self.tables.rests.get(next.words[REST]).clone();
-        let spent = rest.budget.iter().find(|(known, _)| **known as u8 == fault);
-        if let Some((fault, times)) = spent.map(|(fault, times)| (*fault, *times)) {
-            rest.budget.insert(fault, times.saturating_sub(1));
-        }
+        rest.budget = self.world.scenario.spent(&rest.budget, fault);
         next.words[REST] = self.tables.rest(rest);
     }
 
@@ -203,7 +200,7 @@ impl<P: Protocol> Interned<P> {
     /// Takes a step of one process in the plain world.
     fn find_out(&mut self, state: &State, slot: usize, code: Code, disk_at: usize) -> Effect {
         let mut cluster = self.without_network(state);
-        let act = Act { code, fair: false, slot: slot as u8, fault: 0 };
+        let act = Act { code, fair: false, slot: slot as u8, fault: None };
         let action = self.plain_action(act);
         let (address, event) = self.world.event(&cluster, &action).expect("it concerns a process");
         let mut coverage = Coverage::new::<P>();

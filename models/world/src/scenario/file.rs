@@ -68,6 +68,7 @@ struct File {
     request: Option<Vec<RequestFile>>,
     order: Option<Vec<OrderFile>>,
     faults: Option<BTreeMap<Fault, u8>>,
+    faults_in_all: Option<u8>,
     limits: Option<Limits>,
 }
 
@@ -131,6 +132,7 @@ impl File {
             request: self.request.or(base.request),
             order: self.order.or(base.order),
             faults: self.faults.or(base.faults),
+            faults_in_all: self.faults_in_all.or(base.faults_in_all),
             limits: self.limits.or(base.limits),
         }
     }
@@ -177,6 +179,7 @@ impl File {
             requests,
             orders,
             faults: self.faults.unwrap_or_default(),
+            faults_in_all: self.faults_in_all,
             limits: limits(self.limits.unwrap_or_default())?,
         })
     }
