@@ -5,7 +5,6 @@
 //! come to the same verdicts. [`convergence`] judges liveness on the graph of fair steps. [`run`]
 //! puts them together for one scenario, [`report`] tells of all.
 
-pub mod calmest;
 pub mod checker;
 pub mod convergence;
 pub mod explore;
@@ -14,3 +13,5 @@ pub mod progress;
 pub mod report;
 pub mod run;
 pub mod suite;
+
+pub use counterfoil_world::calmest;

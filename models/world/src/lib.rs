@@ -41,6 +41,7 @@
 //! [calm](scenario::Timers::Calm) ones, a node also announces a change only once what it
 //! announced before has arrived or is lost. Only [any](scenario::Timers::Any) leaves nothing out.
 
+pub mod calmest;
 pub mod changes;
 pub mod cluster;
 pub mod counterfoil;
@@ -49,16 +50,19 @@ pub mod explain;
 pub mod itf;
 mod lanes;
 pub mod messages;
+pub mod minimise;
 pub mod network;
 pub mod protocol;
 pub mod replay;
 pub mod scenario;
 pub mod shared;
 pub mod trace;
+pub mod walk;
 
 pub use cluster::{Action, Cluster, Mail, World};
 pub use counterfoil::Counterfoil;
 pub use diagram::{Style, draw, render};
+pub use minimise::{Minimised, minimise};
 pub use protocol::{Coverage, Protocol};
 pub use replay::{Divergence, Outcome, Replay, replay};
 pub use scenario::{Expect, Fault, Scenario, ScenarioError};
