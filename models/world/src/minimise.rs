@@ -25,6 +25,7 @@ use crate::walk::fair_step;
 use ahash::RandomState;
 use alike::{Instead, turn};
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 /// How much a minimisation may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +144,13 @@ pub fn minimise<P: Protocol>(trace: &Trace<P>, budget: Budget) -> Result<Minimis
         Aim::Safety(_) | Aim::Stuck(_) => None,
     };
     Ok(Minimised { trace: minimised, was: trace.steps.len(), length, changes, calmest })
+}
+
+/// The file for the least run, beside that of the run.
+pub fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let stem = [".itf.json", ".json"].iter().find_map(|end| name.strip_suffix(end));
+    path.with_file_name(format!("{}.min.itf.json", stem.unwrap_or(&name)))
 }
 
 /// What a candidate must show.

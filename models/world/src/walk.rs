@@ -176,11 +176,10 @@ struct Walker<P: Protocol> {
 impl<P: Protocol> Walker<P> {
     fn run(&mut self, length: usize) -> Option<Wrong> {
         self.now = Some(self.world.initial());
-        for _ in 0..length {
+        for left in (1..=length).rev() {
             let now = self.now.as_ref().expect("a walk begins with a state");
-            let Some(action) = self.pace.choose(&self.world, now, &mut self.random) else {
-                break;
-            };
+            let chosen = self.pace.choose(&self.world, now, left, &mut self.random);
+            let Some(action) = chosen else { break };
             if let Some(wrong) = self.take(action) {
                 return Some(wrong);
             }

@@ -9,12 +9,14 @@ use counterfoil_check::checker::WorldModel;
 use counterfoil_check::progress::{INTERRUPTED, Limit};
 use counterfoil_check::report::{Summary, TraceCounts, Verdict, trace_name};
 use counterfoil_check::run::{self, Found, Options, Report};
-use counterfoil_check::suite;
+use counterfoil_check::walks::command::{Amount, Telling};
+use counterfoil_check::{suite, walks};
 use counterfoil_protocol::Rule;
 use counterfoil_world::explain::why;
+use counterfoil_world::minimise::{Budget, Refused, beside};
 use counterfoil_world::protocol::Protocol;
 use counterfoil_world::{
-    Counterfoil, Expect, Expected, Outcome, Scenario, Style, Trace, World, draw, replay,
+    Counterfoil, Expect, Expected, Outcome, Scenario, Style, Trace, World, draw, minimise, replay,
 };
 use stateright::Model;
 use std::io::{IsTerminal, Write};
@@ -53,6 +55,17 @@ enum Command {
         /// The trace: NAME.itf.json
         trace: PathBuf,
     },
+    /// Find the shortest, then calmest, run to the violation that a saved trace shows.
+    Minimise {
+        /// The trace: NAME.itf.json
+        trace: PathBuf,
+        /// Where to write it. Beside the trace if not given: NAME.min.itf.json
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// How many states each search may come to.
+        #[arg(long, value_name = "N", default_value_t = Budget::default().states_max)]
+        states: usize,
+    },
     /// Choose actions by hand.
     Explore {
         /// A name that `check list` prints, or a file.
@@ -77,10 +90,16 @@ struct Run {
     /// Search for a violation of this property only.
     #[arg(long, value_name = "PROPERTY", value_parser = property)]
     property: Option<String>,
+    /// Explore every state, breadth first; or take random walks, in large random clusters if no
+    /// scenario is named.
+    #[arg(long, value_enum, default_value_t = Search::Bfs)]
+    search: Search,
+    #[command(flatten)]
+    amount: Amount,
     /// Go no deeper than this many actions.
     #[arg(long, value_name = "N")]
     depth: Option<usize>,
-    /// The seed of the fingerprints that tell states apart.
+    /// The seed of walks, or of the fingerprints that tell states apart.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// How long each scenario may take, e.g. 90s, 10m, 1h.
@@ -108,6 +127,12 @@ struct Run {
 enum Suite {
     /// Every scenario that comes with the checker; ends within minutes.
     Quick,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Search {
+    Bfs,
+    Walk,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -152,6 +177,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let run = || Run::parse_default();
     let code = match arguments.command.unwrap_or_else(|| Command::Run(run())) {
+        Command::Run(options) if options.search == Search::Walk => take_walks(&options),
         Command::Run(options) => run_scenarios(&options),
         Command::List => list(),
         Command::Explain { trace } => with_trace(&trace, |trace| {
@@ -159,6 +185,10 @@ fn main() -> ExitCode {
             0
         }),
         Command::Replay { trace } => with_trace(&trace, replay_one),
+        Command::Minimise { trace, out, states } => {
+            let out = out.unwrap_or_else(|| beside(&trace));
+            with_trace(&trace, |trace| minimise_one(trace, &out, states))
+        }
         Command::Explore { scenario, web } => explore(&scenario, web),
     };
     ExitCode::from(code)
@@ -224,14 +254,56 @@ fn run_scenarios(options: &Run) -> u8 {
     }
     let violated = summary.reports.iter().any(|r| !r.is_expected() && !r.violated.is_empty());
     let diverged = summary.traces.as_ref().is_some_and(|traces| traces.diverged);
-    match summary.verdict() {
-        _ if INTERRUPTED.load(Ordering::Relaxed) => INTERRUPT,
+    match code(summary.verdict()) {
         // A violation says more than a saved run that goes another way because of it.
-        Verdict::Fail if diverged && !violated => DIVERGED,
+        FINDING if diverged && !violated => DIVERGED,
+        code => code,
+    }
+}
+
+fn code(verdict: Verdict) -> u8 {
+    match verdict {
+        _ if INTERRUPTED.load(Ordering::Relaxed) => INTERRUPT,
         Verdict::Fail => FINDING,
         Verdict::Inconclusive => INCONCLUSIVE,
         Verdict::Pass => 0,
     }
+}
+
+/// Takes walks in every scenario that is named, or in random clusters.
+fn take_walks(options: &Run) -> u8 {
+    let started = Instant::now();
+    if options.depth.is_some() {
+        return complain(&"walks have no --depth: use --steps", USAGE);
+    }
+    let all = if options.scenarios.is_empty() { Ok(Vec::new()) } else { chosen(options) };
+    let places = match all {
+        Ok(all) => all.into_iter().zip(options.scenarios.iter().cloned()).collect(),
+        Err(error) => return complain(&error, USAGE),
+    };
+    let how = walks::Options {
+        seed: options.seed,
+        numbers: options.amount.numbers(),
+        steps_max: options.amount.steps,
+        without: options.without.clone(),
+        property: options.property.clone(),
+        threads: usize::from(options.threads),
+        limit: Limit { deadline: Some(started + options.time), ..Limit::default() },
+    };
+    let telling = Telling {
+        json: options.format == Format::Json,
+        colour: colour(),
+        keep_going: options.keep_going,
+        save: options.save.clone(),
+    };
+    let verdict = match telling.take(places, &how, print) {
+        Ok(verdict) => verdict,
+        Err(error) => return complain(&*error, USAGE),
+    };
+    if !options.no_timing {
+        eprintln!("{:.1}s", started.elapsed().as_secs_f64());
+    }
+    code(verdict)
 }
 
 /// The scenarios that were asked for, changed as was asked.
@@ -372,6 +444,23 @@ fn replay_one(trace: &Trace<Counterfoil>) -> u8 {
     };
     print(&text);
     code
+}
+
+fn minimise_one(trace: &Trace<Counterfoil>, out: &Path, states_max: usize) -> u8 {
+    let least = match minimise(trace, Budget { states_max, ..Budget::default() }) {
+        Ok(least) => least,
+        Err(refused @ Refused::Diverged(_)) => return complain(&refused, DIVERGED),
+        Err(refused @ Refused::Holds { .. }) => return complain(&refused, USAGE),
+    };
+    if let Err(error) = least.trace.save(out) {
+        return complain(&error, USAGE);
+    }
+    let file = Some(out.display().to_string());
+    let length = Some(format!("{} before; {}", least.was, least.words()));
+    let style = Style { colour: colour(), length, file, ..Style::default() };
+    print(&draw(&least.trace, &replay(&least.trace), &style));
+    eprintln!("saved {}", out.display());
+    0
 }
 
 fn explore(name: &str, web: Option<std::net::SocketAddr>) -> u8 {

@@ -11,9 +11,9 @@
 //! 3. the action, evenly among those of the kind.
 //!
 //! The weights belong to the walk, and differ from walk to walk: some walks are calm, in some
-//! most actions are faults, in some timers overtake most datagrams, in some requests come one by
-//! one and in others all at once. Since a fault has a small share of every step, and not all of
-//! the first ones, faults happen throughout the walk.
+//! every third action is a fault, in some timers overtake most datagrams. Outside inputs come soon
+//! or are spread over the whole walk, so that there is something to do until its end. Since faults
+//! have a small share of every step, and not all of the first ones, they happen throughout.
 
 use super::{Random, fault_of, is_again};
 use crate::cluster::{Action, Cluster, World};
@@ -30,8 +30,8 @@ pub struct Pace {
     pub repeats: u32,
     /// Timers that are no faults.
     pub timers: u32,
-    /// Outside inputs.
-    pub outside: u32,
+    /// Outside inputs; spread evenly over the walk if not given.
+    pub outside: Option<u32>,
     /// Faults.
     pub faults: u32,
 }
@@ -45,9 +45,9 @@ impl Pace {
 pub fn paces() -> impl Strategy<Value = Pace> {
     let weights = (
         select(vec![3u32, 10, 30]),
-        select(vec![5u32, 20, 60]),
-        select(vec![2u32, 10, 60]),
-        select(vec![1u32, 4, 15]),
+        select(vec![3u32, 12, 50]),
+        select(vec![None, None, Some(10), Some(60)]),
+        select(vec![1u32, 4, 30]),
     );
     weights.prop_map(|(repeats, timers, outside, faults)| Pace { repeats, timers, outside, faults })
 }
@@ -98,15 +98,21 @@ impl<P: Protocol> Kind<P> {
 }
 
 impl Pace {
-    fn weights(self) -> [u32; 5] {
-        [Pace::ARRIVALS, self.repeats, self.timers, self.outside, self.faults]
+    /// The weights of the classes, for a walk that has `left` actions left.
+    fn weights(self, to_come: usize, left: usize) -> [u32; 5] {
+        let others = Pace::ARRIVALS + self.timers + self.faults;
+        // So that each comes at an even chance at any of the actions that are left.
+        let spread = || others * to_come as u32 / (left.saturating_sub(to_come) as u32).max(1);
+        let outside = self.outside.unwrap_or_else(|| spread().max(1));
+        [Pace::ARRIVALS, self.repeats, self.timers, outside, self.faults]
     }
 
-    /// One of the actions that may happen now, if one may.
+    /// One of the actions that may happen now, if one may, of a walk that has `left` actions left.
     pub(super) fn choose<P: Protocol>(
         self,
         world: &World<P>,
         now: &Cluster<P>,
+        left: usize,
         random: &mut Random,
     ) -> Option<Action<P>> {
         let mut kinds: Vec<(Kind<P>, Vec<Action<P>>)> = Vec::new();
@@ -117,7 +123,7 @@ impl Pace {
                 None => kinds.push((kind, vec![action])),
             }
         }
-        let mut weights = self.weights();
+        let mut weights = self.weights(now.to_come.len(), left);
         for (class, weight) in weights.iter_mut().enumerate() {
             if !kinds.iter().any(|(kind, _)| kind.class() == class) {
                 *weight = 0;

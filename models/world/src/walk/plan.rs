@@ -1,8 +1,8 @@
 //! What a walk is to be, by proptest: made from a seed and a number, and made smaller.
 //!
 //! A third of the clusters are small (up to 2 schedulers, 2 nodes, 4 requests), where collisions
-//! are frequent, a third middling (3 x 3 x 8), a third as large as walks go (5 x 8 x 30); the same
-//! goes for the length of the walk. Proptest makes scenario, pace and length smaller; which
+//! are frequent, a third middling (3 x 3 x 8), a third as large as walks go (5 x 8 x 30). Lengths
+//! vary in the same way, and nobody walks longer than there is something to do. Proptest makes scenario, pace and length smaller; which
 //! actions of the run are needed is left to [`mod@crate::minimise`], which knows them by what they
 //! are, and not by the numbers that once chose them.
 
@@ -25,6 +25,9 @@ pub const SCHEDULERS_MAX: u32 = 5;
 pub const NODES_MAX: u32 = 8;
 /// The most requests that are made in a random cluster.
 pub const REQUESTS_MAX: usize = 30;
+
+/// How many actions a walk takes at most for each outside input.
+pub const STEPS_PER_INPUT_MAX: usize = 50;
 
 /// What may go wrong on a walk: everything.
 pub const FAULTS: [Fault; 14] = [
@@ -58,31 +61,35 @@ pub struct Plan {
 }
 
 /// Plans that can be made.
-pub struct Plans(BoxedStrategy<Plan>);
+#[derive(Clone, Debug)]
+pub struct Plans {
+    /// Where; random clusters if nowhere.
+    scenario: Option<Scenario>,
+    /// The rules that are off in random clusters.
+    without: Vec<Rule>,
+    steps_max: usize,
+}
 
 impl Plans {
     /// Walks of up to `steps_max` actions in random clusters, `without` these rules.
     pub fn random(steps_max: usize, without: &[Rule]) -> Plans {
-        let without = without.to_vec();
-        let scenario = scenarios().prop_map(move |mut scenario| {
-            scenario.without.clone_from(&without);
-            scenario
-        });
-        Plans::of_scenarios(scenario.boxed(), steps_max)
+        Plans { scenario: None, without: without.to_vec(), steps_max }
     }
 
     /// Walks of up to `steps_max` actions in this scenario, within its bounds.
     pub fn within(scenario: &Scenario, steps_max: usize) -> Plans {
-        Plans::of_scenarios(Just(scenario.clone()).boxed(), steps_max)
+        Plans { scenario: Some(scenario.clone()), without: Vec::new(), steps_max }
     }
 
-    fn of_scenarios(scenario: BoxedStrategy<Scenario>, steps_max: usize) -> Plans {
-        let up_to = move |length: usize| 0..=length.min(steps_max);
-        let length = prop_oneof![up_to(80), up_to(400), up_to(steps_max)];
-        let plan = (scenario, length, paces(), any::<u64>().no_shrink());
-        let plan =
-            plan.prop_map(|(scenario, length, pace, seed)| Plan { scenario, length, pace, seed });
-        Plans(plan.boxed())
+    fn scenarios(&self) -> BoxedStrategy<Scenario> {
+        match self.scenario.clone() {
+            Some(scenario) => Just(scenario).boxed(),
+            None => {
+                let without = self.without.clone();
+                let set = move |scenario| Scenario { without: without.clone(), ..scenario };
+                scenarios().prop_map(set).boxed()
+            }
+        }
     }
 
     /// The plan of walk `number` of `seed`: it depends on nothing else.
@@ -93,7 +100,12 @@ impl Plans {
         let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let config = Config { failure_persistence: None, ..Config::default() };
         let mut runner = TestRunner::new_with_rng(config, random);
-        self.0.new_tree(&mut runner).expect("no strategy rejects anything")
+        let up_to = |length: usize| 0..=length.min(self.steps_max);
+        let length = prop_oneof![up_to(80), up_to(400), up_to(self.steps_max)];
+        let plan = (self.scenarios(), length, paces(), any::<u64>().no_shrink());
+        let plan =
+            plan.prop_map(|(scenario, length, pace, seed)| Plan { scenario, length, pace, seed });
+        plan.boxed().new_tree(&mut runner).expect("no strategy rejects anything")
     }
 }
 
