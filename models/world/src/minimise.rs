@@ -2,8 +2,8 @@
 //!
 //! A run that was found by chance is mostly noise. [`minimise`] cuts it after the first violation
 //! of its property, leaves out actions for as long as what remains still violates it (delta
-//! debugging; [`mod@alike`] says what happens in place of an action that cannot), takes out of the
-//! scenario what the run does not need ([`mod@bounds`]), and searches: breadth first for a shorter
+//! debugging; `alike` says what happens in place of an action that cannot), takes out of the
+//! scenario what the run does not need (`bounds`), and searches: breadth first for a shorter
 //! run, and among the shortest for the calmest. The searches have a budget of states; [`Length`]
 //! says whether the run is known to be the shortest within the bounds of its scenario. The same
 //! trace and budget give the same result.
@@ -342,14 +342,21 @@ impl<P: Protocol> Least<P> {
 
     /// Takes one thing that the run does not need out of the scenario.
     fn tighten(&mut self) -> bool {
-        for (scenario, steps) in bounds::tighter(&self.world, &self.states(), &self.steps) {
+        let tighter = bounds::tighter(&self.world, &self.states(), &self.steps);
+        let as_it_is = tighter.into_iter().map(|(scenario, steps)| (scenario, steps, self.instead));
+        let renamed = bounds::without_an_actor(&self.world.scenario);
+        let renamed = renamed.into_iter().map(|(scenario, last, other)| {
+            (scenario, self.steps.clone(), Instead::Renamed(last, other))
+        });
+        let all: Vec<_> = as_it_is.chain(renamed).collect();
+        for (scenario, steps, instead) in all {
             if self.tries_left == 0 {
                 return false;
             }
             self.tries_left -= 1;
             let world = World::new(scenario);
             let stem = self.aim.stem(&steps);
-            let run = self.aim.run(&world, &world.initial(), stem, self.instead);
+            let run = self.aim.run(&world, &world.initial(), stem, instead);
             if let Some(run) = run.filter(|run| run.len() <= self.steps.len()) {
                 (self.world, self.steps) = (world, run);
                 return true;

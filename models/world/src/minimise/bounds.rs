@@ -1,11 +1,12 @@
-//! Scenarios with tighter bounds, for a run that does not need the wider ones.
+//! Scenarios with tighter bounds, for a run that does not need the wider ones: what it does not use,
+//! and actors whose part another can take.
 
 use crate::cluster::{Action, Cluster, World};
 use crate::protocol::Protocol;
 use crate::scenario::{Fault, Outside, Scenario};
 use crate::walk::fault_of;
 use counterfoil_protocol::resources::ClassInventory;
-use counterfoil_protocol::{Actor, NodeId};
+use counterfoil_protocol::{Actor, NodeId, SchedulerId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Tighter scenarios, each with the run as it is written there: without faults, requests and orders
@@ -50,6 +51,23 @@ pub(super) fn tighter<P: Protocol>(
         all.push((Scenario { nodes, ..scenario.clone() }, steps.to_vec()));
     }
     all
+}
+
+/// Scenarios without the last scheduler or node, each with that one and one whose name it takes.
+pub(super) fn without_an_actor(scenario: &Scenario) -> Vec<(Scenario, Actor, Actor)> {
+    let scheduler = |number| Actor::Scheduler(SchedulerId(number));
+    let node = |number| Actor::Node(NodeId(number));
+    let (schedulers, nodes) = (scenario.schedulers, scenario.nodes_at_start);
+    let fewer_schedulers = (1..schedulers).map(|other| {
+        let fewer = Scenario { schedulers: schedulers - 1, ..scenario.clone() };
+        (fewer, scheduler(schedulers), scheduler(other))
+    });
+    let fewer_nodes = (1..nodes).map(|other| {
+        let mut fewer = Scenario { nodes_at_start: nodes - 1, ..scenario.clone() };
+        fewer.nodes.swap(nodes as usize - 1, other as usize - 1);
+        (fewer, node(nodes), node(other))
+    });
+    fewer_schedulers.chain(fewer_nodes).collect()
 }
 
 /// The faults that happen, as often as they do: all at once, or of one kind.
