@@ -3,9 +3,8 @@
 //!
 //! [`explore`] is our own explorer, [`checker`] is stateright; both must count the same states and
 //! come to the same verdicts. [`convergence`] judges liveness on the graph of fair steps. [`run`]
-//! puts them together for one scenario, [`report`] tells of all.
+//! puts them together for one scenario, [`report`] tells of all. [`walks`] goes where exploring ends.
 
-pub mod calmest;
 pub mod checker;
 pub mod convergence;
 pub mod explore;
@@ -14,3 +13,6 @@ pub mod progress;
 pub mod report;
 pub mod run;
 pub mod suite;
+pub mod walks;
+
+pub use counterfoil_world::calmest;

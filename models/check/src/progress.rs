@@ -117,6 +117,7 @@ pub struct Progress {
     limit: Limit,
     terminal: bool,
     ticks: AtomicU64,
+    steps: AtomicU64,
     shown_ms: AtomicU64,
 }
 
@@ -130,6 +131,7 @@ impl Progress {
             limit,
             terminal: std::io::stderr().is_terminal(),
             ticks: AtomicU64::new(0),
+            steps: AtomicU64::new(0),
             shown_ms: AtomicU64::new(0),
         }
     }
@@ -139,38 +141,55 @@ impl Progress {
         if !self.ticks.fetch_add(1, Ordering::Relaxed).is_multiple_of(256) {
             return None;
         }
-        let elapsed = self.started.elapsed();
-        let every =
-            if self.terminal { Duration::from_millis(200) } else { Duration::from_secs(30) };
-        let due = self.shown_ms.load(Ordering::Relaxed) + every.as_millis() as u64;
-        if elapsed.as_millis() as u64 >= due {
-            self.shown_ms.store(elapsed.as_millis() as u64, Ordering::Relaxed);
-            self.show(counts, queue, elapsed);
+        if let Some(seconds) = self.due() {
+            let (states, distinct, depth) = counts;
+            let rate = *states as f64 / seconds.max(0.001);
+            let memory = resident_bytes() as f64 / f64::from(1 << 30);
+            // Honest only if the number of states is known.
+            let left = self.expected.filter(|expected| expected > distinct).map_or_else(
+                String::new,
+                |expected| {
+                    let left = (expected - distinct) as f64 * seconds / *distinct as f64;
+                    format!(", about {left:.0} s left")
+                },
+            );
+            self.show(&format!(
+                "depth {depth}, {states} states, {distinct} distinct, queue {queue}, {rate:.0}/s, \
+                 {memory:.1} GiB, {seconds:.0} s{left}"
+            ));
         }
         self.limit.stop()
     }
 
-    fn show(&self, (states, distinct, depth): &(u64, u64, usize), queue: usize, elapsed: Duration) {
-        let seconds = elapsed.as_secs_f64();
-        let rate = *states as f64 / seconds.max(0.001);
-        let memory = resident_bytes() as f64 / f64::from(1 << 30);
-        // Honest only if the number of states is known, and most are not reached in the last moment.
-        let left = self.expected.filter(|expected| expected > distinct).map_or_else(
-            String::new,
-            |expected| {
-                let left = (expected - distinct) as f64 * seconds / *distinct as f64;
-                format!(", about {left:.0} s left")
-            },
-        );
+    /// To be called once a walk of so many steps: says whether to stop.
+    pub fn tick_walk(&self, steps: usize) -> Option<Stop> {
+        let walks = self.ticks.fetch_add(1, Ordering::Relaxed) + 1;
+        let steps = self.steps.fetch_add(steps as u64, Ordering::Relaxed) + steps as u64;
+        if let Some(seconds) = self.due() {
+            let rate = walks as f64 / seconds.max(0.001);
+            self.show(&format!("{walks} walks, {steps} steps, {rate:.0}/s, {seconds:.0} s"));
+        }
+        self.limit.stop()
+    }
+
+    /// How many seconds it has taken, if it is time to say so.
+    fn due(&self) -> Option<f64> {
+        let elapsed = self.started.elapsed();
+        let every =
+            if self.terminal { Duration::from_millis(200) } else { Duration::from_secs(30) };
+        let due = self.shown_ms.load(Ordering::Relaxed) + every.as_millis() as u64;
+        let is_due = elapsed.as_millis() as u64 >= due;
+        is_due.then(|| {
+            self.shown_ms.store(elapsed.as_millis() as u64, Ordering::Relaxed);
+            elapsed.as_secs_f64()
+        })
+    }
+
+    fn show(&self, text: &str) {
         let (start, end) = if self.terminal { ("\r\x1b[2K", "") } else { ("", "\n") };
         let mut stderr = std::io::stderr().lock();
         // A closed stderr is no reason to stop.
-        let _ = write!(
-            stderr,
-            "{start}{}: depth {depth}, {states} states, {distinct} distinct, queue {queue}, \
-             {rate:.0}/s, {memory:.1} GiB, {seconds:.0} s{left}{end}",
-            self.scenario
-        );
+        let _ = write!(stderr, "{start}{}: {text}{end}", self.scenario);
         let _ = stderr.flush();
     }
 

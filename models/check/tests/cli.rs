@@ -1,6 +1,9 @@
 //! The command `check` as a person meets it: outputs, exit codes, what goes to stdout and what to
 //! stderr.
 
+use counterfoil_check::suite;
+use counterfoil_world::Counterfoil;
+use counterfoil_world::walk::{Plans, Sought, walk};
 use insta::assert_snapshot;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -223,4 +226,88 @@ fn whoever_interrupts_gets_a_partial_report() {
     assert_eq!(child.wait().unwrap().code(), Some(130), "{report}");
     assert!(report.contains("stopped (interrupt)"), "{report}");
     assert!(report.contains("INCONCLUSIVE"), "{report}");
+}
+
+#[test]
+fn walks_of_random_clusters_are_counted_the_same_every_time() {
+    let words = "run --search walk --seed 7 --walks 40 --steps 300 --no-timing";
+    let first = result(words, 0);
+    assert_snapshot!(first);
+    assert_eq!(first, result(&format!("{words} --threads 1"), 0), "whatever the threads");
+    let text = result(&format!("{words} --format json"), 0);
+    serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    assert_eq!(text, result(&format!("{words} --format json"), 0));
+}
+
+#[test]
+fn what_a_walk_finds_is_made_small_saved_and_can_be_repeated() {
+    let folder = TempDir::new().unwrap();
+    let save = format!("--no-timing --save {}", folder.path().display());
+    let words = "run --search walk --seed 3 --walks 60 --without node_judges_claims";
+    let first = result(&format!("{words} {save}"), 1);
+    assert_snapshot!(first);
+    let saved: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(saved.len(), 1);
+    let saved = saved[0].as_ref().unwrap().path();
+    let replayed = result(&format!("replay {}", saved.display()), 0);
+    assert!(replayed.contains("no_overcommit is violated"), "{replayed}");
+    let again = first.lines().find_map(|line| line.strip_prefix("again   check ")).unwrap();
+    let again = result(&format!("{again} {save}"), 1);
+    let drawn = |text: &str| text.split("random clusters").next().unwrap().to_owned();
+    assert_eq!(drawn(&first), drawn(&again));
+}
+
+#[test]
+fn walks_of_a_scenario_are_held_against_what_it_expects() {
+    let found = result("run without_refusals_teach --search walk --no-timing", 0);
+    assert!(found.contains("no_claim_against_known_refusal is violated as expected"), "{found}");
+    let words = "run last_slot_race --search walk --walks 20 --no-timing";
+    assert!(result(words, 0).contains("PASS  20 walks"));
+    let missed = result(&format!("{words} --property no_leak"), 3);
+    assert!(missed.contains("INCONCLUSIVE") && missed.contains("proves nothing"), "{missed}");
+    let cut = result(&format!("{words} --time 0s"), 3);
+    assert!(cut.contains("stopped (time)"), "{cut}");
+}
+
+#[test]
+fn a_long_trace_is_minimised() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("long.itf.json");
+    let scenario = suite::find("without_granted_claims_stay_decided").unwrap();
+    let sought = Sought::named::<Counterfoil>("one_grant_per_claim").unwrap();
+    let plans = Plans::within(&scenario, 200);
+    let mut walks =
+        (1..).map(|number| walk::<Counterfoil>(&plans.plan(1, number).current(), sought));
+    let long = walks.find(|walked| walked.wrong.is_some() && walked.steps.len() > 30).unwrap();
+    long.trace().unwrap().save(&path).unwrap();
+    let drawn = result(&format!("minimise {}", path.display()), 0);
+    let drawn = drawn.replace(&folder.path().display().to_string(), "FOLDER");
+    assert_snapshot!(drawn);
+    let least = folder.path().join("long.min.itf.json");
+    let out = folder.path().join("other.itf.json");
+    result(&format!("minimise {} --out {}", path.display(), out.display()), 0);
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    assert_eq!(read(&least), read(&out));
+    assert!(result(&format!("replay {}", out.display()), 0).contains("is violated"));
+}
+
+#[test]
+fn what_cannot_be_minimised_or_walked_is_refused() {
+    let traces = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../traces");
+    let holds = traces.join("own_claims_count_once__gone_after_a_grant.itf.json");
+    let refused = complaint(&format!("minimise {}", holds.display()), 2);
+    assert!(refused.contains("there is nothing to minimise"), "{refused}");
+    assert!(complaint("minimise no_such_file", 5).contains("cannot be read"));
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.itf.json");
+    let mut value: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(kept()).unwrap()).unwrap();
+    value["#check"]["steps"].as_array_mut().unwrap().swap(0, 6);
+    std::fs::write(&path, value.to_string()).unwrap();
+    assert!(complaint(&format!("minimise {}", path.display()), 4).contains("diverged at step 1"));
+    assert!(!folder.path().join("a.min.itf.json").exists());
+    assert!(complaint("run --search walk --walks 0", 2).contains("0 is not in 1.."));
+    assert!(complaint("run --search walk --depth 3", 2).contains("use --steps"));
+    assert!(complaint("run --search walk --walk 3 --walks 3", 2).contains("cannot be used"));
+    assert!(complaint("run no_such_scenario --search walk", 2).contains("no_such_scenario"));
 }

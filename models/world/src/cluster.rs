@@ -172,7 +172,8 @@ pub struct World<P: Protocol> {
 /// changes a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reductions {
-    /// Spent datagrams are forgotten.
+    /// Datagrams that only repeat what their receiver can never unlearn are forgotten. Those to a life
+    /// that is over always are: nobody is there to have them.
     pub spent: bool,
     /// Equal requests are made, and questions of drivers answered, in the order of their names.
     pub in_order: bool,

@@ -17,8 +17,8 @@
 //!   exchanging the two in every state of a run gives a run that breaks the same properties, and
 //!   one of the two is visited. Names decide one thing: a machine that asks its driver about
 //!   several attempts in one step asks in the order of their names, and is answered in that order.
-//! - *Spent datagrams are forgotten.* A datagram to a life that is over reaches nobody. One that
-//!   only repeats what its receiver can never unlearn ([`Protocol::is_old_news`]; stamps,
+//! - *Spent datagrams are forgotten.* A datagram to a life that is over reaches nobody, and always
+//!   is. One that only repeats what its receiver can never unlearn ([`Protocol::is_old_news`]; stamps,
 //!   verdicts and decided claims are never unlearnt) changes nothing there and makes it say
 //!   nothing, now or at any later moment; the world gives it to a copy of the receiver to be sure
 //!   of the first half. To deliver, copy or lose such a datagram therefore changes the network
@@ -41,6 +41,7 @@
 //! [calm](scenario::Timers::Calm) ones, a node also announces a change only once what it
 //! announced before has arrived or is lost. Only [any](scenario::Timers::Any) leaves nothing out.
 
+pub mod calmest;
 pub mod changes;
 pub mod cluster;
 pub mod counterfoil;
@@ -50,6 +51,7 @@ pub mod interned;
 pub mod itf;
 mod lanes;
 pub mod messages;
+pub mod minimise;
 pub mod network;
 pub mod protocol;
 pub mod rename;
@@ -59,11 +61,13 @@ pub mod scenario;
 pub mod shared;
 pub mod trace;
 pub mod view;
+pub mod walk;
 
 pub use cluster::{Action, Cluster, Mail, World};
 pub use counterfoil::Counterfoil;
 pub use diagram::{Style, draw, render};
 pub use interned::Interned;
+pub use minimise::{Minimised, minimise};
 pub use protocol::{Coverage, Protocol};
 pub use replay::{Divergence, Outcome, Replay, replay};
 pub use representation::{Plain, Representation};

@@ -1,329 +1,184 @@
-//! Random walks through worlds that no scenario describes: larger ones, with any faults.
+//! Random walks: large clusters with every fault find nothing and heal; clusters with a rule off go
+//! wrong, and what went wrong is made small.
 
-use counterfoil_protocol::resources::ClassInventory;
-use counterfoil_protocol::{
-    Actor, Inventory, Limits, NodeId, RequestId, ResourceClass, Rule, SchedulerId,
+use counterfoil_protocol::Rule;
+use counterfoil_world::minimise::{Budget, Length};
+use counterfoil_world::walk::{Ending, Plans, Sought, Walked, Wrong, shrink, walk};
+use counterfoil_world::{
+    Counterfoil, Expect, Expected, Outcome, Scenario, Trace, minimise, render, replay,
 };
-use counterfoil_world::network::Kind;
-use counterfoil_world::replay::describe;
-use counterfoil_world::scenario::{Fault, Lapses, Outside, Request, Start, Timers};
-use counterfoil_world::{Action, Cluster, Counterfoil, Expect, Protocol, Scenario, Trace, World};
-use proptest::prelude::*;
-use proptest::sample::select;
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// How many actions a walk takes at most, before it is drained.
-const STEPS_MAX: usize = 300;
-/// How many fair steps it takes at most until nothing is left to do.
-const DRAIN_MAX: usize = 5_000;
+const SEED: u64 = 1;
 
-const FAULTS: [Fault; 14] = [
-    Fault::Lose,
-    Fault::Copy,
-    Fault::LoseAll,
-    Fault::NodeRestart,
-    Fault::SchedulerRestart,
-    Fault::ClientRestart,
-    Fault::TornWrite,
-    Fault::SchedulerDeath,
-    Fault::Twin,
-    Fault::Disconnect,
-    Fault::Suspicion,
-    Fault::Forget,
-    Fault::Impatience,
-    Fault::Lapse,
-];
-
-fn inventory(total: u64) -> Inventory {
-    let classes = [(ResourceClass::Vcpu, ClassInventory::of(total))].into_iter().collect();
-    Inventory { classes, ..Inventory::default() }
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// Requests for one or two, at any scheduler or at one.
-fn requests(schedulers: u32) -> impl Strategy<Value = Vec<Request>> {
-    let at = proptest::option::weighted(0.3, 1..=schedulers);
-    prop::collection::vec((1..=2u64, at), 1..=4).prop_map(|requests| {
-        let requests = requests.into_iter().enumerate();
-        let request = |(index, (amount, at)): (usize, (u64, Option<u32>))| Request {
-            id: RequestId(index as u64 + 1),
-            resources: [(ResourceClass::Vcpu, amount)].into_iter().collect(),
-            at: at.map(SchedulerId),
+#[test]
+fn no_walk_goes_wrong_and_every_walk_heals() {
+    const WALKS: u64 = 1_500;
+    const STEPS_MAX: usize = 1_000;
+    let plans = Plans::random(STEPS_MAX, &[]);
+    for number in 0..WALKS {
+        let mut tree = plans.plan(SEED, number);
+        let walked = walk::<Counterfoil>(&tree.current(), Sought::Any);
+        let Some(wrong) = walked.wrong.clone() else { continue };
+        let like = |other: &Walked<Counterfoil>| {
+            other.wrong.as_ref().is_some_and(|other| wrong.is_like(other))
         };
-        requests.map(request).collect::<Vec<Request>>()
-    })
+        let least = shrink(&mut *tree, 500, |plan| like(&walk(plan, Sought::Any)));
+        let walked = least.map_or(walked, |plan| walk(&plan, Sought::Any));
+        let trace = walked.trace().expect("it went wrong");
+        if let Wrong::Panicked(message) = wrong {
+            panic!("walk {number} of seed {SEED} panics: {message}\n{:?}", walked.steps);
+        }
+        let least = minimise(&trace, Budget::default()).map_or(trace, |least| least.trace);
+        let drawn = render(&least, &Default::default());
+        panic!("walk {number} of seed {SEED} goes wrong: {wrong:?}\n{drawn}");
+    }
 }
 
-/// What else may happen from outside. Node `nodes` + 1 and scheduler `schedulers` + 1 may join.
-fn orders(nodes: u32, schedulers: u32) -> impl Strategy<Value = Vec<Outside>> {
-    let node = || (1..=nodes).prop_map(NodeId);
-    let order = prop_oneof![
-        node().prop_map(Outside::Drain),
-        node().prop_map(Outside::Undrain),
-        node().prop_map(Outside::Leave),
-        (node(), 0..=3u64).prop_map(|(node, total)| Outside::Inventory(node, inventory(total))),
-        (1..=2u64).prop_map(|request| Outside::Release(RequestId(request))),
-        Just(Outside::Join(Actor::Node(NodeId(nodes + 1)))),
-        Just(Outside::Join(Actor::Scheduler(SchedulerId(schedulers + 1)))),
-    ];
-    prop::collection::vec(order, 0..=3).prop_map(|mut orders| {
-        let mut kept: Vec<Outside> = Vec::new();
-        orders.retain(|order| {
-            let is_new = !kept.contains(order);
-            kept.push(order.clone());
-            is_new
+#[test]
+fn a_walk_depends_on_its_seed_and_number_alone() {
+    let walks = |seed: u64, numbers: &[u64]| {
+        let plans = Plans::random(300, &[]);
+        let walks = numbers.iter().map(|number| {
+            let walked = walk::<Counterfoil>(&plans.plan(seed, *number).current(), Sought::Any);
+            format!("{:?}{:?}{:?}", walked.scenario, walked.steps, walked.coverage)
         });
-        orders
-    })
+        walks.collect::<Vec<String>>()
+    };
+    let all: Vec<u64> = (0..20).collect();
+    let first = walks(SEED, &all);
+    assert_eq!(first[7..], walks(SEED, &all[7..]), "those before do not matter");
+    assert_ne!(first, walks(SEED + 1, &all));
 }
 
-fn limits() -> impl Strategy<Value = Limits> {
-    let small = |least: u32| prop_oneof![least..=3, Just(16)];
-    (small(1), small(1), small(1), small(2), small(1)).prop_map(
-        |(attempts, claims, log, fences, open)| Limits {
-            attempts_max: attempts,
-            claims_per_attempt_max: claims,
-            delta_log_max: log as usize,
-            fences_max: fences as usize,
-            claims_open_max: u64::from(open),
-            ..Limits::default()
-        },
-    )
+/// The scenario without a rule, and the index of the property that it violates.
+fn broken(rule: Rule) -> (Scenario, String) {
+    let file = folder(&format!("../scenarios/without_{rule}.toml"));
+    let scenario = Scenario::load(&file).unwrap_or_else(|error| panic!("{error}"));
+    let Expect::Violates(property) = scenario.expect.clone() else { panic!("{rule} holds") };
+    (scenario, property)
 }
 
-/// Any scenario, every rule on.
-fn scenario() -> impl Strategy<Value = Scenario> {
-    let faults = prop::collection::btree_map(select(FAULTS.to_vec()), 1..=2u8, 0..=5);
-    let bounds = (
-        any::<bool>(),
-        select(vec![Kind::Set, Kind::Multiset]),
-        select(vec![Timers::Any, Timers::Late, Timers::Calm]),
-        select(vec![Start::Warm, Start::Cold]),
-        select(vec![Lapses::Free, Lapses::Free, Lapses::Budget]),
-        faults,
-        limits(),
-    );
-    let size = (1..=3u32, 1..=3u32).prop_flat_map(|(schedulers, nodes)| {
-        let inventories = prop::collection::vec(1..=3u64, nodes as usize + 1);
-        (
-            Just(schedulers),
-            Just(nodes),
-            inventories,
-            requests(schedulers),
-            orders(nodes, schedulers),
-        )
-    });
-    (size, bounds).prop_map(|((schedulers, nodes, totals, requests, orders), bounds)| {
-        let (clients, network, timers, start, lapses, faults, limits) = bounds;
-        let requests_made = requests.len() as u64;
-        let known = |order: &Outside| match order {
-            Outside::Release(request) => clients && request.0 <= requests_made,
-            Outside::Place(_)
-            | Outside::Drain(_)
-            | Outside::Undrain(_)
-            | Outside::Inventory(..)
-            | Outside::Leave(_)
-            | Outside::Join(_) => true,
-        };
-        // Somebody must be left to ask, and no request must be meant for one who is gone.
-        let deaths_max = (schedulers - 1) as u8;
-        let mut faults: BTreeMap<Fault, u8> = faults;
-        faults.entry(Fault::SchedulerDeath).and_modify(|deaths| *deaths = deaths_max.min(*deaths));
-        let mut requests = requests;
-        if faults.contains_key(&Fault::SchedulerDeath) {
-            requests.iter_mut().for_each(|request| request.at = None);
-        }
-        Scenario {
-            name: "walk".to_owned(),
-            question: "Does anything go wrong on a random walk?".to_owned(),
-            expect: Expect::Holds,
-            distinct: None,
-            without: Vec::new(),
-            network,
-            timers,
-            start,
-            lapses,
-            schedulers,
-            clients,
-            nodes: totals.into_iter().map(inventory).collect(),
-            nodes_at_start: nodes,
-            orders: orders.into_iter().filter(known).collect(),
-            requests,
-            faults,
-            faults_in_all: None,
-            limits,
-        }
-    })
-}
-
-/// A walk, with the way that it went.
-struct Walk {
-    world: World<Counterfoil>,
-    now: Cluster<Counterfoil>,
-    steps: Vec<Action<Counterfoil>>,
-}
-
-impl Walk {
-    fn new(scenario: Scenario) -> Walk {
-        let world = World::new(scenario);
-        let now = world.initial();
-        Walk { world, now, steps: Vec::new() }
-    }
-
-    /// Takes an action. Fails if a safety property is violated, or if a machine panics.
-    fn take(&mut self, action: Action<Counterfoil>) -> Result<(), TestCaseError> {
-        let next = catch_unwind(AssertUnwindSafe(|| self.world.apply(&self.now, &action)));
-        self.steps.push(action);
-        self.now = next.map_err(|_| self.fail("a panic"))?;
-        match self.now.violated.iter().next() {
-            None => Ok(()),
-            Some((index, violation)) => {
-                let property = Counterfoil::safety()[*index].name;
-                Err(self.fail(&format!("{property} is violated: {}", violation.clause)))
-            }
-        }
-    }
-
-    /// One of the actions that a walk may take now, by a number.
-    fn choose(&self, number: u16) -> Option<Action<Counterfoil>> {
-        let mut enabled = self.world.enabled(&self.now);
-        (!enabled.is_empty()).then(|| enabled.swap_remove(usize::from(number) % enabled.len()))
-    }
-
-    /// A fair step that changes something, by a number: a timer only if nothing else does.
-    fn choose_fair(&self, number: u64) -> Option<Action<Counterfoil>> {
-        let mut fair = self.world.enabled(&self.now);
-        fair.retain(|action| self.world.is_fair(&self.now, action));
-        let (mut timers, mut others): (Vec<_>, Vec<_>) =
-            fair.into_iter().partition(|action| matches!(action, Action::Fire(..)));
-        let changes =
-            |action: &Action<Counterfoil>| self.world.apply(&self.now, action) != self.now;
-        [&mut others, &mut timers].into_iter().find_map(|actions| {
-            let count = actions.len().max(1);
-            actions.rotate_left((number % count as u64) as usize);
-            actions.drain(..).find(changes)
-        })
-    }
-
-    /// The first liveness property whose goal is not true.
-    fn unmet(&self) -> Option<String> {
-        Counterfoil::liveness().iter().enumerate().find_map(|(index, property)| {
-            let unmet = Counterfoil::goal(&self.world, &self.now, index)?;
-            Some(format!("{} not yet: {}", property.name, unmet().clause))
-        })
-    }
-
-    fn is_quiet(&self) -> bool {
-        let now = &self.now;
-        now.network.in_flight().next().is_none() && now.mail.is_empty() && now.choices.is_empty()
-    }
-
-    /// Takes fair steps until every goal is true and nothing is under way.
-    fn drain(&mut self, seed: u64) -> Result<(), TestCaseError> {
-        let mut random = Random(seed);
-        for _ in 0..DRAIN_MAX {
-            if self.is_quiet() && self.unmet().is_none() {
-                return Ok(());
-            }
-            match self.choose_fair(random.next()) {
-                Some(action) => self.take(action)?,
-                None => break,
-            }
-        }
-        let unmet = self.unmet().unwrap_or_else(|| "something is still under way".to_owned());
-        Err(self.fail(&format!("after every fair step: {unmet}")))
-    }
-
-    /// The failure, with the walk, which is also saved as a trace.
-    fn fail(&self, reason: &str) -> TestCaseError {
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("walk.itf.json");
-        let violated = self.now.violated.iter().next();
-        let property = violated.map_or("no_overcommit", |(i, _)| Counterfoil::safety()[*i].name);
-        let trace = Trace::new(self.world.scenario.clone(), property, self.steps.clone());
-        let saved = catch_unwind(AssertUnwindSafe(|| trace.save(&file).is_ok()));
-        let mut text = format!("{reason}\n{}\n", self.world.scenario.bounds());
-        for (index, action) in self.steps.iter().enumerate() {
-            text += &format!("{:>4} {}\n", index + 1, describe(&self.world, action));
-        }
-        if saved.is_ok_and(|saved| saved) {
-            text += &format!("saved in {}\n", file.display());
-        }
-        TestCaseError::fail(text)
-    }
-}
-
-/// The generator SplitMix64: small, and good enough to walk by.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 8_000,
-        // Every try of a walk that does not heal is long.
-        max_shrink_time: 60_000,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
-
-    #[test]
-    fn no_walk_violates_anything_and_every_walk_heals(
-        scenario in scenario(),
-        numbers in prop::collection::vec(any::<u16>(), 0..=STEPS_MAX),
-        seed in any::<u64>(),
-    ) {
-        let mut walk = Walk::new(scenario);
-        for number in numbers {
-            match walk.choose(number) {
-                Some(action) => walk.take(action)?,
-                None => break,
-            }
-        }
-        if walk.world.scenario.lapses == Lapses::Free {
-            walk.drain(seed)?;
-        }
-    }
-}
-
-/// Whether one of `walks` random walks of a scenario violates a safety property.
-fn is_violated(scenario: &Scenario, walks: u64) -> bool {
-    let mut random = Random(1);
-    let world: World<Counterfoil> = World::new(scenario.clone());
-    let initial = world.initial();
-    (0..walks).any(|_| {
-        let mut now = initial.clone();
-        for _ in 0..100 {
-            let mut enabled = world.enabled(&now);
-            if enabled.is_empty() {
-                break;
-            }
-            let index = random.next() % enabled.len() as u64;
-            now = world.apply(&now, &enabled.swap_remove(index as usize));
-            if !now.violated.is_empty() {
-                return true;
-            }
-        }
-        false
+/// The first walk, of so many, that violates the expected property.
+fn found(scenario: &Scenario, property: &str, walks: u64) -> Option<(u64, Walked<Counterfoil>)> {
+    let sought = Sought::named::<Counterfoil>(property).expect("a scenario names a property");
+    let plans = Plans::within(scenario, 2_000);
+    (0..walks).find_map(|number| {
+        let walked = walk(&plans.plan(SEED, number).current(), sought);
+        walked.wrong.is_some().then_some((number, walked))
     })
 }
 
 #[test]
-fn walks_find_out_most_rules_that_are_off() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
-    let found = Rule::ALL.into_iter().filter(|rule| {
-        let file = folder.join(format!("without_{rule}.toml"));
-        let broken = Scenario::load(&file).unwrap_or_else(|error| panic!("{error}"));
-        is_violated(&broken, 5_000)
+fn walks_find_out_every_rule_that_is_off() {
+    let mut missed = Vec::new();
+    for rule in Rule::ALL {
+        let (scenario, property) = broken(rule);
+        match found(&scenario, &property, 5_000) {
+            Some((number, walked)) => {
+                let steps = walked.steps.len();
+                println!("{rule}: {property} by walk {number}, in {steps} steps");
+            }
+            None => missed.push(rule),
+        }
+    }
+    assert!(missed.is_empty(), "not found out: {missed:?}");
+}
+
+/// The steps of the shortest run that is kept of a violation.
+fn kept(property: &str, rule: Rule) -> usize {
+    let file = folder(&format!("../../traces/{property}__without_{rule}.itf.json"));
+    let trace: Trace<Counterfoil> = Trace::load(&file).unwrap_or_else(|error| panic!("{error}"));
+    trace.steps.len()
+}
+
+/// The trace of a walk in the scenario without this rule that is at least this long.
+fn long_trace(scenario: &Scenario, property: &str, steps_min: usize) -> Trace<Counterfoil> {
+    let sought = Sought::named::<Counterfoil>(property).expect("a scenario names a property");
+    let plans = Plans::within(scenario, 2_000);
+    let long = (0..20_000).find_map(|number| {
+        let walked = walk(&plans.plan(SEED, number).current(), sought);
+        let is_long = walked.wrong.is_some() && walked.steps.len() >= steps_min;
+        is_long.then(|| walked.trace().expect("it went wrong"))
     });
-    let found: Vec<Rule> = found.collect();
-    assert!(2 * found.len() > Rule::ALL.len(), "only without {found:?}");
-    println!("{} of {}: {found:?}", found.len(), Rule::ALL.len());
+    long.unwrap_or_else(|| panic!("no walk to {property} is that long"))
+}
+
+#[test]
+fn long_walks_become_the_shortest_runs() {
+    for rule in Rule::ALL {
+        let (scenario, property) = broken(rule);
+        let shortest = kept(&property, rule);
+        let trace = long_trace(&scenario, &property, shortest + 5);
+        let least = minimise(&trace, Budget::default()).unwrap_or_else(|why| panic!("{why}"));
+        let steps = least.trace.steps.len();
+        println!("{rule}: {} steps became {}", trace.steps.len(), least.words());
+        assert!(steps <= shortest, "{rule}: {steps} steps, and {shortest} are enough");
+        let replayed = replay(&least.trace);
+        assert!(replayed.is_as_expected(Expected::Witness), "{rule}: {:?}", replayed.outcome);
+    }
+}
+
+#[test]
+fn a_large_cluster_becomes_a_small_one() {
+    let plans = Plans::random(2_000, &[Rule::NodeJudgesClaims]);
+    let sought = Sought::named::<Counterfoil>("no_overcommit").expect("a property");
+    let large = (0..1_000).find_map(|number| {
+        let walked = walk::<Counterfoil>(&plans.plan(SEED, number).current(), sought);
+        let size = &walked.scenario;
+        let is_large = size.schedulers > 2 && size.nodes_at_start > 4 && size.requests.len() > 10;
+        (is_large && walked.steps.len() > 100).then(|| walked.trace()).flatten()
+    });
+    let trace = large.expect("some walk in a large cluster goes wrong");
+    let least = minimise(&trace, Budget::default()).unwrap_or_else(|why| panic!("{why}"));
+    let scenario = &least.trace.scenario;
+    println!("{} steps: {}", trace.steps.len(), trace.scenario.bounds());
+    println!("{}: {}", least.words(), scenario.bounds());
+    assert!(scenario.requests.len() <= 3, "{}", scenario.bounds());
+    assert!(scenario.schedulers <= 2 && scenario.nodes_at_start <= 2, "{}", scenario.bounds());
+    assert!(least.trace.steps.len() <= 15, "{}", least.words());
+    assert!(matches!(replay(&least.trace).outcome, Outcome::Violated { .. }));
+}
+
+#[test]
+fn a_budget_of_nothing_leaves_the_run_as_it_is_and_says_so() {
+    let (scenario, property) = broken(Rule::NodeJudgesClaims);
+    let trace = long_trace(&scenario, &property, 10);
+    let nothing = Budget { tries_max: 0, states_max: 0 };
+    let least = minimise(&trace, nothing).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(least.trace.steps, trace.steps);
+    assert_eq!((least.length, least.calmest), (Length::NotShortened, false));
+}
+
+#[test]
+fn what_violates_nothing_or_diverges_is_not_minimised() {
+    let (scenario, property) = broken(Rule::NodeJudgesClaims);
+    let mut trace = long_trace(&scenario, &property, 10);
+    let last = trace.steps.pop();
+    let refused = minimise(&trace, Budget::default()).expect_err("it holds");
+    assert!(refused.to_string().contains("no_overcommit is not violated"), "{refused}");
+    trace.steps.remove(0);
+    trace.steps.extend(last);
+    let refused = minimise(&trace, Budget::default()).expect_err("it diverges");
+    assert!(refused.to_string().contains("diverged at step 1"), "{refused}");
+}
+
+#[test]
+fn a_walk_that_does_not_heal_says_how_it_ends() {
+    for (rule, is_loop) in
+        [(Rule::QuietStreamsCarryTheirStamp, true), (Rule::UnconfirmedHoldsLapse, false)]
+    {
+        let (scenario, property) = broken(rule);
+        let (_, walked) = found(&scenario, &property, 1_000).expect("a walk that does not heal");
+        let Some(Wrong::Unhealed(_, ending)) = walked.wrong else { panic!("{:?}", walked.wrong) };
+        assert_eq!(matches!(ending, Ending::Repeats(_)), is_loop, "{ending:?}");
+        let trace = walked.trace().expect("it went wrong");
+        let least = minimise(&trace, Budget::default()).unwrap_or_else(|why| panic!("{why}"));
+        assert!(matches!(replay(&least.trace).outcome, Outcome::Violated { .. }));
+        assert_eq!(least.trace.back_to.is_some(), is_loop);
+    }
 }

@@ -26,23 +26,22 @@ impl<P: Protocol> World<P> {
             *coverage.actions.entry(action.kind()).or_default() += 1;
         }
         self.carry_out(&mut next, action, None, &mut coverage);
-        if self.reductions.spent {
-            Self::forget_spent(&mut next);
-        }
+        self.forget_spent(&mut next);
         next
     }
 
     /// Takes datagrams out of flight that can never act again: those to a life that is over, and
     /// those that only repeat what their receiver can never unlearn. The crate docs say why.
-    fn forget_spent(next: &mut Cluster<P>) {
+    fn forget_spent(&self, next: &mut Cluster<P>) {
         let is_spent = |datagram: &Shared<P::Datagram>| {
             let to = P::destination(datagram);
             match next.receiver(to) {
                 None => to.incarnation.is_some(),
-                Some(at) => {
+                Some(at) if self.reductions.spent => {
                     let process = next.processes.get(&at).expect("it receives");
                     Self::is_spent(&|fault| next.may(fault), process, datagram)
                 }
+                Some(_) => false,
             }
         };
         let spent: Vec<_> =

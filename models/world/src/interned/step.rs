@@ -49,9 +49,7 @@ impl<P: Protocol> Interned<P> {
         if act.slot != NOBODY {
             self.react(next, usize::from(act.slot), code);
         }
-        if self.world.reductions.spent {
-            self.forget_spent(state, next);
-        }
+        self.forget_spent(state, next);
         self.sign(next);
     }
 
@@ -258,7 +256,7 @@ impl<P: Protocol> Interned<P> {
                     let same = !all
                         && before.process(usize::from(slot)) == process
                         && position(before, datagram).is_ok();
-                    !same && self.is_spent(process, datagram, may)
+                    self.world.reductions.spent && !same && self.is_spent(process, datagram, may)
                 }
             };
             if !spent {

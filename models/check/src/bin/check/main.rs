@@ -4,192 +4,34 @@
 //! 3 inconclusive: the budget ended first · 4 a replay diverged · 5 unreadable input ·
 //! 130 interrupted, with a partial report.
 
-use clap::{Parser, Subcommand, ValueEnum};
+mod arguments;
+
+use arguments::{Arguments, Command, Format, Run, Search, Suite};
+use clap::Parser;
 use counterfoil_check::checker::WorldModel;
-use counterfoil_check::progress::{INTERRUPTED, Limit};
+use counterfoil_check::progress::{INTERRUPTED, Limit, Watch};
 use counterfoil_check::report::{Summary, TraceCounts, Verdict, trace_name};
 use counterfoil_check::run::{self, Found, Options, Report};
-use counterfoil_check::suite;
+use counterfoil_check::walks::command::Telling;
+use counterfoil_check::{suite, walks};
 use counterfoil_protocol::Rule;
 use counterfoil_world::explain::why;
+use counterfoil_world::minimise::{Budget, Refused, beside};
 use counterfoil_world::protocol::Protocol;
 use counterfoil_world::{
-    Counterfoil, Expect, Expected, Outcome, Plain, Scenario, Style, Trace, World, draw, replay,
+    Counterfoil, Expect, Expected, Outcome, Plain, Scenario, Style, Trace, World, draw, minimise,
+    replay,
 };
 use stateright::Model;
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Checks the update/claim protocol: explores every state of small clusters.
-///
-/// Without a command: `check run --suite quick`.
-#[derive(Parser)]
-#[command(name = "check", version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Explore scenarios and hold the answers against what they expect.
-    Run(Run),
-    /// List scenarios, rules and properties.
-    List,
-    /// Say why the property of a saved trace is violated.
-    Explain {
-        /// The trace: NAME.itf.json
-        trace: PathBuf,
-    },
-    /// Replay a saved trace through the real machines, and compare every state.
-    Replay {
-        /// The trace: NAME.itf.json
-        trace: PathBuf,
-    },
-    /// Choose actions by hand.
-    Explore {
-        /// A name that `check list` prints, or a file.
-        scenario: String,
-        /// Serve stateright's Explorer at this address of this machine instead, e.g.
-        /// 127.0.0.1:3000.
-        #[arg(long, value_name = "ADDRESS")]
-        web: Option<std::net::SocketAddr>,
-    },
-}
-
-#[derive(clap::Args)]
-struct Run {
-    /// Names that `check list` prints, or files. None: the suite.
-    scenarios: Vec<String>,
-    /// The suite, if no scenario is named.
-    #[arg(long, value_enum, default_value_t = Suite::Quick)]
-    suite: Suite,
-    /// Switch a rule off, and say what that breaks.
-    #[arg(long, value_name = "RULE", value_parser = rule)]
-    without: Vec<Rule>,
-    /// Search for a violation of this property only.
-    #[arg(long, value_name = "PROPERTY", value_parser = property)]
-    property: Option<String>,
-    /// Go no deeper than this many actions.
-    #[arg(long, value_name = "N")]
-    depth: Option<usize>,
-    /// The seed of the fingerprints that tell states apart.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    /// How long each scenario may take, e.g. 90s, 10m, 1h.
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10m")]
-    time: Duration,
-    /// How much memory the search may take, e.g. 512M, 8G. Then it stops, and does not conclude.
-    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "12G")]
-    memory: Bytes,
-    /// What states are made of: persistent maps (the reference), numbers (fast), or both, which must
-    /// agree. Not given: both for the suite quick, else numbers.
-    #[arg(long, value_enum)]
-    world: Option<Make>,
-    /// Whether states that differ in names alone count as one; or both ways, which must come to the
-    /// same verdict.
-    #[arg(long, value_enum, default_value_t = Switch::Off)]
-    symmetry: Switch,
-    /// Whether states are left out because others show what they would: spent datagrams, orders of
-    /// equal requests. Or each way, which must come to the same verdict.
-    #[arg(long, value_enum, default_value_t = Switch::On)]
-    reductions: Switch,
-    /// 1: the two engines one after the other; 2: side by side.
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    #[arg(value_parser = clap::value_parser!(u8).range(1..=2))]
-    threads: u8,
-    /// Go on after a violation that was not expected.
-    #[arg(long)]
-    keep_going: bool,
-    /// Save the trace of every violation, expected ones too, in this folder.
-    #[arg(long, value_name = "FOLDER")]
-    save: Option<PathBuf>,
-    /// How to report.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
-    /// Leave times out of the report: equal runs print equal bytes.
-    #[arg(long)]
-    no_timing: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Suite {
-    /// Every rule, every property; ends within minutes.
-    Quick,
-    /// The small scope; ends within an hour.
-    Full,
-    /// As far as a night goes.
-    Nightly,
-}
-
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Make {
-    Plain,
-    Interned,
-    Both,
-}
-
-/// Whether something is on, off, or both and compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Switch {
-    On,
-    Off,
-    Verify,
-}
-
-impl Make {
-    fn makes(self) -> Vec<run::Make> {
-        match self {
-            Make::Plain => vec![run::Make::Plain],
-            Make::Interned => vec![run::Make::Interned],
-            Make::Both => vec![run::Make::Plain, run::Make::Interned],
-        }
-    }
-}
-
-/// A number of bytes.
-#[derive(Clone, Copy, Debug)]
-struct Bytes(u64);
-
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Format {
-    Human,
-    Json,
-}
-
-fn rule(name: &str) -> Result<Rule, String> {
-    Rule::named(name).ok_or_else(|| "there is no such rule; `check list` names them".to_owned())
-}
-
-fn property(name: &str) -> Result<String, String> {
-    let mut all = Counterfoil::safety().iter().chain(Counterfoil::liveness());
-    let known = all.any(|property| property.name == name);
-    known
-        .then(|| name.to_owned())
-        .ok_or_else(|| "there is no such property; `check list` names them".to_owned())
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let seconds =
-        |unit: &str, factor: u64| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(factor);
-    let found = seconds("s", 1).or_else(|| seconds("m", 60)).or_else(|| seconds("h", 3600));
-    found.map(Duration::from_secs).ok_or_else(|| "use a number and s, m or h".to_owned())
-}
-
-fn bytes(text: &str) -> Result<Bytes, String> {
-    let count = |unit: char, shift: u32| {
-        text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(1 << shift)
-    };
-    let found = count('M', 20).or_else(|| count('G', 30));
-    found.map(Bytes).ok_or_else(|| "use a number and M or G".to_owned())
-}
 
 /// Something is not as it should be.
 const FINDING: u8 = 1;
@@ -208,6 +50,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let run = || Run::parse_default();
     let code = match arguments.command.unwrap_or_else(|| Command::Run(run())) {
+        Command::Run(options) if options.search == Search::Walk => take_walks(&options),
         Command::Run(options) => run_scenarios(&options),
         Command::List => list(),
         Command::Explain { trace } => with_trace(&trace, |trace| {
@@ -215,42 +58,13 @@ fn main() -> ExitCode {
             0
         }),
         Command::Replay { trace } => with_trace(&trace, replay_one),
+        Command::Minimise { trace, out, states } => {
+            let out = out.unwrap_or_else(|| beside(&trace));
+            with_trace(&trace, |trace| minimise_one(trace, &out, states))
+        }
         Command::Explore { scenario, web } => explore(&scenario, web),
     };
     ExitCode::from(code)
-}
-
-impl Run {
-    /// What states are to be made of.
-    fn makes(&self) -> Vec<run::Make> {
-        let mut makes = match (self.world, self.symmetry, self.reductions) {
-            (Some(world), _, _) => world.makes(),
-            (None, Switch::On, _) => vec![run::Make::Symmetric],
-            (None, _, Switch::Off) => vec![run::Make::SpentKept],
-            (None, Switch::Off, Switch::On) if self.is_quick() => Make::Both.makes(),
-            (None, _, _) => vec![run::Make::Interned],
-        };
-        if self.symmetry == Switch::Verify {
-            makes.push(run::Make::Symmetric);
-        }
-        if self.reductions == Switch::Verify {
-            makes.extend([run::Make::AnyOrder, run::Make::SpentKept]);
-        }
-        makes
-    }
-
-    /// Whether the scenarios are small enough for the plain world too.
-    fn is_quick(&self) -> bool {
-        self.suite == Suite::Quick
-    }
-
-    /// As if nothing but `run` had been said.
-    fn parse_default() -> Run {
-        match Arguments::parse_from(["check", "run"]).command {
-            Some(Command::Run(run)) => run,
-            Some(_) | None => unreachable!("it said run"),
-        }
-    }
 }
 
 fn run_scenarios(options: &Run) -> u8 {
@@ -268,7 +82,7 @@ fn run_scenarios(options: &Run) -> u8 {
         !options.without.is_empty() || options.property.is_some() || options.depth.is_some();
     let how = Options {
         seed: options.seed,
-        time: Some(options.time),
+        time: Some(options.time()),
         memory_bytes_max: Some(options.memory.0),
         makes: options.makes(),
         depth: options.depth,
@@ -306,14 +120,59 @@ fn run_scenarios(options: &Run) -> u8 {
     let violated =
         summary.reports.iter().any(|r| !r.is_expected() && !r.answer.violated.is_empty());
     let diverged = summary.traces.as_ref().is_some_and(|traces| traces.diverged);
-    match summary.verdict() {
-        _ if INTERRUPTED.load(Ordering::Relaxed) => INTERRUPT,
+    match code(summary.verdict()) {
         // A violation says more than a saved run that goes another way because of it.
-        Verdict::Fail if diverged && !violated => DIVERGED,
+        FINDING if diverged && !violated => DIVERGED,
+        code => code,
+    }
+}
+
+fn code(verdict: Verdict) -> u8 {
+    match verdict {
+        _ if INTERRUPTED.load(Ordering::Relaxed) => INTERRUPT,
         Verdict::Fail => FINDING,
         Verdict::Inconclusive => INCONCLUSIVE,
         Verdict::Pass => 0,
     }
+}
+
+/// Takes walks in every scenario that is named, or in random clusters.
+fn take_walks(options: &Run) -> u8 {
+    let started = Instant::now();
+    if options.depth.is_some() {
+        return complain(&"walks have no --depth: use --steps", USAGE);
+    }
+    let all = if options.scenarios.is_empty() { Ok(Vec::new()) } else { chosen(options) };
+    let places = match all {
+        Ok(all) => all.into_iter().zip(options.scenarios.iter().cloned()).collect(),
+        Err(error) => return complain(&error, USAGE),
+    };
+    let limit = Limit::default();
+    let deadline = Some(started + options.time());
+    let _watch = Watch::over(vec![limit.clone()], deadline, Some(options.memory.0));
+    let how = walks::Options {
+        seed: options.seed,
+        numbers: options.amount.numbers(),
+        steps_max: options.amount.steps,
+        without: options.without.clone(),
+        property: options.property.clone(),
+        threads: usize::from(options.threads),
+        limit,
+    };
+    let telling = Telling {
+        json: options.format == Format::Json,
+        colour: colour(),
+        keep_going: options.keep_going,
+        save: options.save.clone(),
+    };
+    let verdict = match telling.take(places, &how, print) {
+        Ok(verdict) => verdict,
+        Err(error) => return complain(&*error, USAGE),
+    };
+    if !options.no_timing {
+        eprintln!("{:.1}s", started.elapsed().as_secs_f64());
+    }
+    code(verdict)
 }
 
 /// The scenarios that were asked for, changed as was asked.
@@ -457,6 +316,23 @@ fn replay_one(trace: &Trace<Counterfoil>) -> u8 {
     };
     print(&text);
     code
+}
+
+fn minimise_one(trace: &Trace<Counterfoil>, out: &Path, states_max: usize) -> u8 {
+    let least = match minimise(trace, Budget { states_max, ..Budget::default() }) {
+        Ok(least) => least,
+        Err(refused @ Refused::Diverged(_)) => return complain(&refused, DIVERGED),
+        Err(refused @ Refused::Holds { .. }) => return complain(&refused, USAGE),
+    };
+    if let Err(error) = least.trace.save(out) {
+        return complain(&error, USAGE);
+    }
+    let file = Some(out.display().to_string());
+    let length = Some(format!("{} before; {}", least.was, least.words()));
+    let style = Style { colour: colour(), length, file, ..Style::default() };
+    print(&draw(&least.trace, &replay(&least.trace), &style));
+    eprintln!("saved {}", out.display());
+    0
 }
 
 fn explore(name: &str, web: Option<std::net::SocketAddr>) -> u8 {
