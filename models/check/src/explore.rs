@@ -8,7 +8,9 @@ use crate::progress::{Progress, Stop};
 use ahash::RandomState;
 use counterfoil_world::{Action, Coverage, Protocol, Representation};
 use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 /// Where an exploration may end early.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,10 +34,13 @@ pub enum Sought {
 }
 
 /// What an exploration saw. States have numbers, in the order in which they were reached.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
 pub struct Exploration<P: Protocol> {
     /// Actions taken, plus the initial state.
     pub states: u64,
     /// Why it ended before every state was explored, if it did.
+    #[serde(skip)]
     pub stopped: Option<Stop>,
     /// By safety property: the first state, in breadth-first order, at which it is violated.
     pub violated: BTreeMap<usize, u32>,
@@ -52,11 +57,14 @@ pub struct Exploration<P: Protocol> {
     /// What tells states apart, by state.
     prints: Vec<u64>,
     /// The states, to be found by their prints.
+    #[serde(skip)]
     numbers: HashTable<u32>,
+    /// The fair actions that were met.
+    actions: Actions,
 }
 
 /// The fair steps: for each state, where they lead, and which action each is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Graph {
     starts: Vec<u32>,
     targets: Vec<u32>,
@@ -123,25 +131,58 @@ pub fn hasher(seed: u64) -> RandomState {
     RandomState::with_seeds(seed, 0x5eed, 0x0f, 0x57a7e5)
 }
 
+/// Where a search is: what it saw, and the states whose actions are still to be taken.
+pub struct Search<R: Representation> {
+    /// What it saw.
+    pub seen: Exploration<R::Protocol>,
+    /// The states that were reached and whose actions were not taken yet, in order.
+    pub queue: VecDeque<R::State>,
+}
+
 /// Explores every state, or up to `bound`.
 pub fn explore<R: Representation>(
     world: &mut R,
     bound: Bound,
     progress: &Progress,
 ) -> Exploration<R::Protocol> {
+    let search = begin(world, &bound);
+    go_on(world, search, bound, progress, |_, _| ())
+}
+
+/// A search that has seen the initial state.
+pub fn begin<R: Representation>(world: &mut R, bound: &Bound) -> Search<R> {
     let initial = world.initial();
     let mut seen = Exploration::of(world.fingerprint(&initial));
-    let mut actions_known = Actions::default();
-    let mut depth_max = bound.depth_max.unwrap_or(usize::MAX);
-    seen.note(world, 0, &initial, &bound);
-    let mut next = initial.clone();
+    seen.note(world, 0, &initial, bound);
+    Search { seen, queue: VecDeque::from([initial]) }
+}
+
+/// Goes on with a search until its end. Calls `keep` from time to time, and when the search ends
+/// early.
+pub fn go_on<R: Representation>(
+    world: &mut R,
+    search: Search<R>,
+    bound: Bound,
+    progress: &Progress,
+    mut keep: impl FnMut(&R, &Search<R>),
+) -> Exploration<R::Protocol> {
+    let mut search = search;
+    let mut kept = Instant::now();
+    let mut next = search.queue.front().cloned().expect("a search that is over does not go on");
     let mut actions = Vec::new();
-    let mut queue = VecDeque::from([initial]);
-    while let Some(state) = queue.pop_front() {
-        if let Some(stop) = progress.tick(&seen.counts(), queue.len()) {
+    let mut depth_max = search.seen.depth_max(&bound);
+    while !search.queue.is_empty() {
+        let stop = progress.tick(&search.seen.counts(), search.queue.len());
+        if stop.is_some() || kept.elapsed() > KEEP_EVERY {
+            keep(world, &search);
+            kept = Instant::now();
+        }
+        let Search { seen, queue } = &mut search;
+        if let Some(stop) = stop {
             seen.stopped = Some(stop);
             break;
         }
+        let state = queue.pop_front().expect("it is not empty");
         let index = seen.fair.len() as u32;
         seen.fair.open();
         let depth = seen.depth_of(index);
@@ -156,7 +197,8 @@ pub fn explore<R: Representation>(
             seen.states += 1;
             let (to, is_new) = seen.reach(world.fingerprint(&next), index, depth + 1);
             if let Some(action) = world.fair(&state, action) {
-                seen.fair.push(to, actions_known.number(action));
+                let action = seen.actions.number(action);
+                seen.fair.push(to, action);
             }
             if is_new {
                 if depth < depth_max {
@@ -164,19 +206,20 @@ pub fn explore<R: Representation>(
                 } else {
                     seen.goals.push(0);
                 }
-                if let Some(first) = seen.first(bound.first_violation) {
-                    depth_max = depth_max.min(seen.depth_of(first));
-                }
+                depth_max = depth_max.min(seen.depth_max(&bound));
                 queue.push_back(next.clone());
             }
         }
     }
-    seen.coverage.merge(&world.coverage());
-    seen
+    search.seen.coverage.merge(&world.coverage());
+    search.seen
 }
 
+/// How often a search is kept that may have to go on later.
+const KEEP_EVERY: Duration = Duration::from_secs(600);
+
 /// Fair actions, as few numbers as there are.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Actions(HashMap<u32, u16, ahash::RandomState>);
 
 impl Actions {
@@ -200,6 +243,7 @@ impl<P: Protocol> Exploration<P> {
             layers: Vec::new(),
             prints: Vec::new(),
             numbers: HashTable::new(),
+            actions: Actions::default(),
         };
         seen.reach(print, 0, 0);
         seen.states = 1;
@@ -247,6 +291,21 @@ impl<P: Protocol> Exploration<P> {
     /// How deep states were judged, if not all were: those one action deeper were only counted.
     pub fn judged_to(&self) -> Option<usize> {
         (self.stopped == Some(Stop::Depth)).then(|| self.depth().saturating_sub(1))
+    }
+
+    /// Makes states findable again after they were read.
+    pub(crate) fn index(&mut self) {
+        let Exploration { prints, numbers, .. } = self;
+        numbers.reserve(prints.len(), |known| prints[*known as usize]);
+        for (number, print) in prints.iter().enumerate() {
+            numbers.insert_unique(*print, number as u32, |known| prints[*known as usize]);
+        }
+    }
+
+    /// How deep states are to be judged: `bound`, or as deep as the first violation.
+    fn depth_max(&self, bound: &Bound) -> usize {
+        let first = self.first(bound.first_violation).map(|first| self.depth_of(first));
+        first.into_iter().chain(bound.depth_max).min().unwrap_or(usize::MAX)
     }
 
     /// The first state with a violation that is looked for.

@@ -6,6 +6,7 @@
 //! puts them together for one scenario, [`report`] tells of all. [`walks`] goes where exploring ends.
 
 pub mod checker;
+pub mod checkpoint;
 pub mod convergence;
 pub mod explore;
 pub mod hand;

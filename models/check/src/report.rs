@@ -172,7 +172,7 @@ impl Summary {
             .collect();
         let actions: Vec<Value> = Action::<Counterfoil>::KINDS
             .iter()
-            .map(|kind| json!({ "name": kind, "fired": coverage.actions.get(kind).unwrap_or(&0) }))
+            .map(|kind| json!({ "name": kind, "fired": coverage.actions.get(*kind).unwrap_or(&0) }))
             .collect();
         let witnesses: Vec<Value> = Counterfoil::witnesses()
             .iter()
@@ -286,7 +286,11 @@ impl Summary {
             "SCENARIO", "EXPECT", "RESULT", "STATES", "DISTINCT", "DEPTH", "TIME"
         );
         for report in &self.reports {
-            let sign = if report.is_expected() { '✓' } else { '✗' };
+            let sign = match (report.is_expected(), report.is_inconclusive()) {
+                (false, _) => '✗',
+                (true, true) => '?',
+                (true, false) => '✓',
+            };
             let expect = match report.scenario.expect {
                 Expect::Holds => "holds",
                 Expect::Violates(_) => "violates",
@@ -351,7 +355,7 @@ impl Summary {
             heal.unwrap_or(0)
         );
         let kinds = Action::<Counterfoil>::KINDS;
-        let fired = kinds.iter().filter(|kind| coverage.actions.contains_key(*kind)).count();
+        let fired = kinds.iter().filter(|kind| coverage.actions.contains_key(**kind)).count();
         let needed = Rule::ALL.iter().filter(|rule| self.breaks(**rule).is_some()).count();
         let seen = coverage.witnesses.iter().filter(|seen| **seen > 0).count();
         let one_sided = self.one_sided();

@@ -3,8 +3,9 @@
 
 use crate::calmest::calmest;
 use crate::checker::{self, Search, Seen};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, Which};
 use crate::convergence::{self, Judgement};
-use crate::explore::{Bound, Exploration, Sought, explore};
+use crate::explore::{Bound, Exploration, Sought, begin, explore, go_on};
 use crate::progress::{Limit, Progress, Stop, Watch};
 use counterfoil_protocol::Notice;
 use counterfoil_world::protocol::Protocol;
@@ -30,6 +31,8 @@ pub struct Options {
     /// What states are made of. With several, each is explored; the first is what is reported, and
     /// the others must agree.
     pub makes: Vec<Make>,
+    /// Where to keep the search of our own explorer, if anywhere.
+    pub checkpoint: Option<Checkpoint>,
     /// Whether to hold the answer and the count against what the scenario expects: not if it was
     /// changed by options.
     pub as_declared: bool,
@@ -182,16 +185,27 @@ fn chosen(scenario: &Scenario, violated: &BTreeSet<&'static str>) -> Option<&'st
 }
 
 /// Runs one scenario.
-pub fn run(scenario: &Scenario, options: &Options) -> Report {
+///
+/// # Errors
+/// If a search is to go on that cannot.
+pub fn run(scenario: &Scenario, options: &Options) -> Result<Report, CheckpointError> {
     let started = Instant::now();
     let deadline = options.time.map(|time| started + time);
     let world: World<Counterfoil> = World::new(scenario.clone());
-    let mut answers = options.makes.iter().map(|make| match make {
-        Make::Plain => answer(*make, || Plain::new(world.clone(), options.seed), options, deadline),
+    let answers = options.makes.iter().map(|make| match make {
+        Make::Plain => {
+            let new = || Plain::new(world.clone(), options.seed);
+            let search = |world: &mut _, bound, progress: &_| Ok(explore(world, bound, progress));
+            answer(*make, new, search, options, deadline)
+        }
         Make::Interned | Make::Symmetric | Make::AnyOrder | Make::SpentKept => {
-            answer(*make, || make.interned(world.clone(), options.seed), options, deadline)
+            let new = || make.interned(world.clone(), options.seed);
+            let search =
+                |world: &mut _, bound, progress: &_| search(*make, world, bound, progress, options);
+            answer(*make, new, search, options, deadline)
         }
     });
+    let mut answers = answers.collect::<Result<Vec<Answer>, CheckpointError>>()?.into_iter();
     let first = answers.next().expect("at least one representation");
     let others: Vec<Answer> = answers.collect();
     let mut report = Report {
@@ -202,22 +216,48 @@ pub fn run(scenario: &Scenario, options: &Options) -> Report {
         findings: Vec::new(),
     };
     report.findings = findings(&report, options);
-    report
+    Ok(report)
+}
+
+/// Explores with our own explorer; from where it was kept, and keeping it, if that is wanted.
+fn search(
+    make: Make,
+    world: &mut Interned<Counterfoil>,
+    bound: Bound,
+    progress: &Progress,
+    options: &Options,
+) -> Result<Exploration<Counterfoil>, CheckpointError> {
+    let Some(Checkpoint { file, resume }) = &options.checkpoint else {
+        return Ok(explore(world, bound, progress));
+    };
+    let scenario = world.world().scenario.clone();
+    let which = Which { make: make.name().to_owned(), seed: options.seed, scenario };
+    let search = match resume {
+        true => checkpoint::resume(file, &which, world)?,
+        false => begin(world, &bound),
+    };
+    Ok(go_on(world, search, bound, progress, |world, search| {
+        match checkpoint::keep(file, &which, world, search) {
+            Ok(()) => eprintln!("kept in {}: go on with --resume", file.display()),
+            Err(error) => eprintln!("check: the search is not kept: {error}"),
+        }
+    }))
 }
 
 /// Explores with both engines in one representation.
 fn answer<R>(
     make: Make,
     new: impl Fn() -> R,
+    search: impl FnOnce(&mut R, Bound, &Progress) -> Searched,
     options: &Options,
     deadline: Option<Instant>,
-) -> Answer
+) -> Result<Answer, CheckpointError>
 where
     R: Representation<Protocol = Counterfoil> + Send + 'static,
 {
     let mut world = new();
     let scenario = world.world().scenario.clone();
-    let (ours, stateright, time) = both(&mut world, &new, make, options, deadline);
+    let (ours, stateright, time) = both(&mut world, &new, search, make, options, deadline)?;
     // Where names do not count, an action has no name either, and weak fairness speaks of actions.
     let named = make != Make::Symmetric;
     let judgement = ours
@@ -231,7 +271,7 @@ where
     let violated: BTreeSet<&'static str> = safety.chain(live).collect();
     let trace = chosen(&scenario, &violated)
         .and_then(|property| found(&mut world, &ours, judgement.as_ref(), property));
-    Answer {
+    Ok(Answer {
         make,
         violated,
         stopped: ours.stopped,
@@ -243,8 +283,11 @@ where
         stateright,
         coverage: ours.coverage,
         trace,
-    }
+    })
 }
+
+/// What our own explorer saw.
+type Searched = Result<Exploration<Counterfoil>, CheckpointError>;
 
 fn safety_index(property: &str) -> Option<usize> {
     Counterfoil::safety().iter().position(|known| known.name == property)
@@ -255,10 +298,11 @@ fn safety_index(property: &str) -> Option<usize> {
 fn both<R>(
     world: &mut R,
     new: &impl Fn() -> R,
+    search: impl FnOnce(&mut R, Bound, &Progress) -> Searched,
     make: Make,
     options: &Options,
     deadline: Option<Instant>,
-) -> (Exploration<Counterfoil>, Seen, Duration)
+) -> Result<(Exploration<Counterfoil>, Seen, Duration), CheckpointError>
 where
     R: Representation<Protocol = Counterfoil> + Send + 'static,
 {
@@ -273,39 +317,40 @@ where
     let expected = scenario.distinct.filter(|_| options.as_declared);
     let progress = Progress::new(&scenario.name, expected, limit.clone());
     let bound = Bound { first_violation: sought, depth_max: options.depth };
-    let search = match make {
+    let by_stateright = match make {
         Make::Plain => Search::Breadth(None),
         Make::Interned | Make::Symmetric | Make::AnyOrder | Make::SpentKept => Search::Depth,
     };
-    let mut ours = || {
+    let ours = || {
         let started = Instant::now();
-        let seen = explore(world, bound, &progress);
+        let seen = search(world, bound, &progress);
         progress.clear();
-        (seen, started.elapsed())
+        seen.map(|seen| (seen, started.elapsed()))
     };
     let to_the_end = !matches!(sought, Sought::Of(_)) && options.depth.is_none();
     if options.threads > 1 && to_the_end {
         let (ours, stateright) = std::thread::scope(|scope| {
             let (theirs, whole_of_theirs) = (new(), whole.clone());
             let stateright =
-                scope.spawn(move || checker::check(theirs, true, search, whole_of_theirs));
+                scope.spawn(move || checker::check(theirs, true, by_stateright, whole_of_theirs));
             let ours = ours();
-            if !ours.0.is_complete() {
+            if !ours.as_ref().is_ok_and(|ours| ours.0.is_complete()) {
                 whole.end(Stop::Interrupt);
             }
             (ours, stateright.join().expect("stateright does not panic"))
         });
-        if ours.0.is_complete() {
-            return (ours.0, stateright, ours.1);
+        let (ours, time) = ours?;
+        if ours.is_complete() {
+            return Ok((ours, stateright, time));
         }
-        let search = Search::Breadth(ours.0.judged_to());
-        return (ours.0, checker::check(new(), false, search, limit), ours.1);
+        let search = Search::Breadth(ours.judged_to());
+        return Ok((ours, checker::check(new(), false, search, limit), time));
     }
-    let (ours, time) = ours();
+    let (ours, time) = ours()?;
     let whole = ours.is_complete() && to_the_end;
-    let search = if whole { search } else { Search::Breadth(ours.judged_to()) };
-    let stateright = checker::check(new(), whole, search, limit);
-    (ours, stateright, time)
+    let by_stateright = if whole { by_stateright } else { Search::Breadth(ours.judged_to()) };
+    let stateright = checker::check(new(), whole, by_stateright, limit);
+    Ok((ours, stateright, time))
 }
 
 /// What is not as it should be.

@@ -15,11 +15,12 @@ fn every_quick_scenario_is_as_declared() {
         depth: None,
         threads: 2,
         makes: vec![Make::Plain, Make::Interned],
+        checkpoint: None,
         as_declared: true,
     };
     let mut wrong = Vec::new();
     for scenario in suite::Suite::Quick.scenarios().unwrap() {
-        let report = run(&scenario, &options);
+        let report = run(&scenario, &options).unwrap();
         wrong.extend(report.findings.iter().map(|finding| format!("{}: {finding}", scenario.name)));
         if report.is_inconclusive() {
             wrong.push(format!("{}: inconclusive", scenario.name));

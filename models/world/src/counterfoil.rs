@@ -1,12 +1,12 @@
 //! The update/claim protocol in this world.
 
 mod input;
+mod parts;
 mod timing;
 mod watch;
 
 use crate::cluster::{Cluster, World};
 use crate::protocol::{Coverage, Effect, Event, Firing, Observed, Property, Protocol, Tiding};
-use crate::rename::Names;
 use crate::scenario::{Fault, Scenario};
 use crate::view::View;
 use counterfoil_properties::{History, Liveness, Safety, Unmet, Violation, Witness};
@@ -17,6 +17,7 @@ use counterfoil_protocol::{
     node, scheduler,
 };
 use input::{client_input, node_input, scheduler_input};
+use parts::{DiskParts, NodeParts, Parts, SchedulerParts};
 use serde::{Deserialize, Serialize};
 
 /// The update/claim protocol.
@@ -131,6 +132,8 @@ const WITNESSES: [&str; Witness::ALL.len()] = {
 impl Protocol for Counterfoil {
     type Process = Process;
     type Disk = Disk;
+    type Parts = Parts;
+    type DiskParts = DiskParts;
     type Datagram = Datagram;
     type Letter = Letter;
     type Timer = Timer;
@@ -354,37 +357,74 @@ impl Protocol for Counterfoil {
         watch::is_reached(world, view, liveness)
     }
 
-    fn renamed(names: &Names, process: &Process) -> Process {
-        match process {
-            Process::Node(node) => {
-                let mut node = node.clone();
-                node.id = names.renamed(&node.id);
-                node.durable = names.renamed(&node.durable);
-                node.recent = names.renamed(&node.recent);
-                node.subscribers = names.renamed(&node.subscribers);
-                node.fences = names.renamed(&node.fences);
+    fn parts(process: &Process) -> Parts {
+        match process.clone() {
+            Process::Node(node) => Parts::Node(NodeParts {
+                id: node.id,
+                durable: node.durable,
+                version: node.version,
+                announced: node.announced,
+                recent: node.recent,
+                subscribers: node.subscribers,
+                fences: node.fences,
+                left: node.left,
+            }),
+            Process::Scheduler(scheduler) => Parts::Scheduler(SchedulerParts {
+                id: scheduler.id,
+                incarnation: scheduler.incarnation,
+                stopped: scheduler.stopped,
+                nodes: scheduler.nodes,
+                attempts: scheduler.attempts,
+            }),
+            Process::Client(client) => Parts::Client(client.id, client.requests),
+        }
+    }
+
+    fn assemble(config: &Given<Config>, parts: Parts) -> Process {
+        let (config, mut said) = (config.clone(), Vec::new());
+        match parts {
+            Parts::Node(parts) => {
+                let mut node = Node::start(parts.id, parts.durable.clone(), config, &mut said);
+                node.durable = parts.durable;
+                node.version = parts.version;
+                node.announced = parts.announced;
+                node.recent = parts.recent;
+                node.subscribers = parts.subscribers;
+                node.fences = parts.fences;
+                node.left = parts.left;
                 Process::Node(node)
             }
-            Process::Scheduler(scheduler) => {
-                let mut scheduler = scheduler.clone();
-                scheduler.id = names.renamed(&scheduler.id);
-                scheduler.nodes = names.renamed(&scheduler.nodes);
-                scheduler.attempts = names.renamed(&scheduler.attempts);
+            Parts::Scheduler(parts) => {
+                let disk = scheduler::Disk::default();
+                let mut scheduler = Scheduler::start(parts.id, disk, config, &mut said);
+                scheduler.incarnation = parts.incarnation;
+                scheduler.stopped = parts.stopped;
+                scheduler.nodes = parts.nodes;
+                scheduler.attempts = parts.attempts;
                 Process::Scheduler(scheduler)
             }
-            Process::Client(client) => {
-                let mut client = client.clone();
-                client.requests = names.renamed(&client.requests);
+            Parts::Client(id, requests) => {
+                let disk = client::Disk::default();
+                let mut client = Client::start(id, disk, config, &mut said);
+                client.requests = requests;
                 Process::Client(client)
             }
         }
     }
 
-    fn renamed_disk(names: &Names, disk: &Disk) -> Disk {
-        match disk {
-            Disk::Node(disk) => Disk::Node(names.renamed(disk)),
-            Disk::Scheduler(disk) => Disk::Scheduler(names.renamed(disk)),
-            Disk::Client(disk) => Disk::Client(names.renamed(disk)),
+    fn disk_parts(disk: &Disk) -> DiskParts {
+        match disk.clone() {
+            Disk::Node(disk) => DiskParts::Node(disk),
+            Disk::Scheduler(disk) => DiskParts::Scheduler(disk),
+            Disk::Client(disk) => DiskParts::Client(disk),
+        }
+    }
+
+    fn assemble_disk(parts: DiskParts) -> Disk {
+        match parts {
+            DiskParts::Node(disk) => Disk::Node(disk),
+            DiskParts::Scheduler(disk) => Disk::Scheduler(disk),
+            DiskParts::Client(disk) => Disk::Client(disk),
         }
     }
 

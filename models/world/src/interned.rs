@@ -13,6 +13,7 @@
 mod enabled;
 mod look;
 mod step;
+mod stored;
 mod symmetry;
 mod tables;
 
@@ -24,6 +25,7 @@ use crate::representation::Representation;
 use crate::scenario::Fault;
 use look::Look;
 use std::hash::{Hash, Hasher};
+pub use stored::{Stored, StoredState};
 use symmetry::Symmetry;
 use tables::{Lives, Rest, Tables};
 
@@ -175,7 +177,7 @@ pub struct Interned<P: Protocol> {
     /// By kind of action: how many were taken.
     taken: [u64; Action::<crate::Counterfoil>::KINDS.len()],
     slow: Coverage<P::Arm>,
-    symmetry: Option<Symmetry>,
+    symmetry: Option<Symmetry<P>>,
 }
 
 impl<P: Protocol> Interned<P> {
@@ -361,7 +363,7 @@ impl<P: Protocol> Representation for Interned<P> {
         self.tables.add_contributions(&mut coverage);
         for (kind, taken) in Action::<P>::KINDS.iter().zip(self.taken) {
             if taken > 0 {
-                *coverage.actions.entry(kind).or_default() += taken;
+                coverage.took(kind, taken);
             }
         }
         coverage

@@ -1,13 +1,12 @@
 //! What a protocol must offer to live in this world.
 
 use crate::cluster::{Cluster, World};
-use crate::rename::Names;
 use crate::scenario::Fault;
 use crate::view::View;
 use counterfoil_properties::Violation;
 use counterfoil_protocol::{Actor, Address};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::hash::Hash;
 
@@ -33,6 +32,10 @@ pub trait Protocol:
     type Process: Kept;
     /// What any of its actors keeps on disk.
     type Disk: Kept;
+    /// What a process is made of: can be written and read again.
+    type Parts: Serialize + DeserializeOwned;
+    /// What a disk is made of.
+    type DiskParts: Serialize + DeserializeOwned;
     /// A message that may be lost, copied, reordered.
     type Datagram: Plain;
     /// A message over a connection.
@@ -52,7 +55,7 @@ pub trait Protocol:
     /// What is given to every machine at construction.
     type Setting: Clone + Debug + Send + Sync;
     /// What is counted as covered.
-    type Arm: Copy + Ord + Debug;
+    type Arm: Copy + Ord + Debug + Serialize + DeserializeOwned;
 
     /// What a scenario gives to the machines.
     fn setting(scenario: &crate::Scenario) -> Self::Setting;
@@ -137,10 +140,14 @@ pub trait Protocol:
     fn is_reached(world: &World<Self>, view: &impl View<Self>, liveness: usize) -> bool {
         Self::goal(world, view, liveness).is_none()
     }
-    /// A process under other names.
-    fn renamed(names: &Names, process: &Self::Process) -> Self::Process;
-    /// A disk under other names.
-    fn renamed_disk(names: &Names, disk: &Self::Disk) -> Self::Disk;
+    /// What a process is made of, but for what it was given at construction.
+    fn parts(process: &Self::Process) -> Self::Parts;
+    /// The process made of these parts.
+    fn assemble(setting: &Self::Setting, parts: Self::Parts) -> Self::Process;
+    /// What a disk is made of.
+    fn disk_parts(disk: &Self::Disk) -> Self::DiskParts;
+    /// The disk made of these parts.
+    fn assemble_disk(parts: Self::DiskParts) -> Self::Disk;
     /// The reachability witnesses, by index.
     fn witnesses() -> &'static [&'static str];
 }
@@ -227,7 +234,7 @@ pub struct Observed<'a, P: Protocol> {
 }
 
 /// What was seen, for the reports.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Coverage<A: Ord> {
     /// Steps judged.
     pub steps: u64,
@@ -240,7 +247,7 @@ pub struct Coverage<A: Ord> {
     /// By witness: how often it was seen.
     pub witnesses: Vec<u64>,
     /// Kinds of actions that were taken.
-    pub actions: std::collections::BTreeMap<&'static str, u64>,
+    pub actions: std::collections::BTreeMap<String, u64>,
 }
 
 impl<A: Copy + Ord> Coverage<A> {
@@ -253,6 +260,16 @@ impl<A: Copy + Ord> Coverage<A> {
             arms: Default::default(),
             witnesses: vec![0; P::witnesses().len()],
             actions: Default::default(),
+        }
+    }
+
+    /// Adds actions of a kind.
+    pub(crate) fn took(&mut self, kind: &str, times: u64) {
+        match self.actions.get_mut(kind) {
+            Some(taken) => *taken += times,
+            None => {
+                self.actions.insert(kind.to_owned(), times);
+            }
         }
     }
 
@@ -270,7 +287,7 @@ impl<A: Copy + Ord> Coverage<A> {
             *self.arms.entry(*arm).or_default() += count;
         }
         for (action, count) in &other.actions {
-            *self.actions.entry(action).or_default() += count;
+            *self.actions.entry(action.clone()).or_default() += count;
         }
     }
 }

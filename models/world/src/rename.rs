@@ -58,17 +58,27 @@ impl Names {
             violated: cluster.violated.clone(),
         };
         for process in cluster.processes.values() {
-            let process = P::renamed(self, process);
+            let process = self.process::<P>(&world.setting, process);
             renamed.processes.insert(P::address(&process), Shared::new(process));
         }
         for (actor, disk) in cluster.disks.iter() {
-            let disk = Shared::new(P::renamed_disk(self, disk));
+            let disk = Shared::new(self.disk::<P>(disk));
             renamed.disks.insert(self.renamed(actor), disk);
         }
         for (datagram, flight) in cluster.network.iter() {
             renamed.network.put(Shared::new(self.renamed(&**datagram)), flight);
         }
         renamed
+    }
+
+    /// A process under these names.
+    pub(crate) fn process<P: Protocol>(&self, setting: &P::Setting, of: &P::Process) -> P::Process {
+        P::assemble(setting, self.renamed(&P::parts(of)))
+    }
+
+    /// A disk under these names.
+    pub(crate) fn disk<P: Protocol>(&self, of: &P::Disk) -> P::Disk {
+        P::assemble_disk(self.renamed(&P::disk_parts(of)))
     }
 
     /// An action in a world that these names leave as it is, under these names.

@@ -23,7 +23,7 @@ impl<P: Protocol> World<P> {
     ) -> Cluster<P> {
         let mut next = cluster.clone();
         if let Some(coverage) = &mut coverage {
-            *coverage.actions.entry(action.kind()).or_default() += 1;
+            coverage.took(action.kind(), 1);
         }
         self.carry_out(&mut next, action, None, &mut coverage);
         self.forget_spent(&mut next);

@@ -19,7 +19,8 @@ use counterfoil_protocol::{Actor, Map};
 use std::collections::HashMap;
 
 /// The exchanges that leave a scenario as it is, and the images of what states are made of.
-pub(super) struct Symmetry {
+pub(super) struct Symmetry<P: Protocol> {
+    setting: P::Setting,
     group: Vec<Names>,
     /// By exchange and index: the index of the image of an outside input.
     to_come: Vec<Vec<u8>>,
@@ -30,15 +31,16 @@ pub(super) struct Symmetry {
     sums: Vec<u64>,
 }
 
-impl Symmetry {
+impl<P: Protocol> Symmetry<P> {
     /// Of a world.
-    pub(super) fn of<P: Protocol>(world: &World<P>) -> Self {
+    pub(super) fn of(world: &World<P>) -> Self {
         let group = exchanges(&world.scenario, &world.outside);
         let inputs = 0..world.outside.len() as u8;
         let image = |names: &Names| -> Vec<u8> {
             inputs.clone().map(|index| names.outside(world, index)).collect()
         };
         Symmetry {
+            setting: world.setting.clone(),
             to_come: group.iter().map(image).collect(),
             sums: vec![0; group.len()],
             group,
@@ -53,12 +55,7 @@ impl Symmetry {
     }
 
     /// The least print among those of the images of a state.
-    pub(super) fn print<P: Protocol>(
-        &mut self,
-        tables: &mut Tables<P>,
-        state: &State,
-        seed: u64,
-    ) -> u64 {
+    pub(super) fn print(&mut self, tables: &mut Tables<P>, state: &State, seed: u64) -> u64 {
         self.sums.fill(0);
         for at in [HISTORY, MAIL, CHOICES, REST] {
             self.add(tables, at as u64, state.words[at], seed);
@@ -81,11 +78,13 @@ impl Symmetry {
         self.sums.iter().copied().min().expect("a group has at least one element")
     }
 
-    fn add<P: Protocol>(&mut self, tables: &mut Tables<P>, kind: u64, number: u32, seed: u64) {
+    fn add(&mut self, tables: &mut Tables<P>, kind: u64, number: u32, seed: u64) {
         let key = (kind, number);
         if !self.prints.contains_key(&key) {
             let images = self.group.iter().enumerate().map(|(index, names)| {
-                part(kind, image(tables, names, &self.to_come[index], kind, number), seed)
+                let image =
+                    image(tables, &self.setting, names, &self.to_come[index], (kind, number));
+                part(kind, image, seed)
             });
             let images = images.collect();
             self.prints.insert(key, images);
@@ -95,7 +94,7 @@ impl Symmetry {
         }
     }
 
-    fn datagrams<P: Protocol>(&mut self, tables: &mut Tables<P>, datagram: u32) -> Box<[u32]> {
+    fn datagrams(&mut self, tables: &mut Tables<P>, datagram: u32) -> Box<[u32]> {
         let at = datagram as usize;
         if self.datagrams.len() <= at {
             self.datagrams.resize(at + 1, None);
@@ -114,19 +113,19 @@ impl Symmetry {
 /// The number of the image of a part.
 fn image<P: Protocol>(
     tables: &mut Tables<P>,
+    setting: &P::Setting,
     names: &Names,
     to_come: &[u8],
-    kind: u64,
-    number: u32,
+    (kind, number): (u64, u32),
 ) -> u32 {
     match kind {
         PROCESS => {
-            let image = P::renamed(names, tables.processes.get(number));
+            let image = names.process::<P>(setting, tables.processes.get(number));
             tables.process(&Shared::new(image))
         }
         DISK => {
             let (actor, disk) = tables.disks.get(number);
-            let image = (names.renamed(actor), Shared::new(P::renamed_disk(names, disk)));
+            let image = (names.renamed(actor), Shared::new(names.disk::<P>(disk)));
             tables.disks.number(&image)
         }
         _ if kind == HISTORY as u64 => {

@@ -7,6 +7,7 @@ use crate::scenario::Fault;
 use crate::shared::Shared;
 use counterfoil_properties::Violation;
 use counterfoil_protocol::{Actor, Address, Map, Set};
+use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -50,6 +51,11 @@ impl<T: Clone + Eq + Hash> Table<T> {
         &self.values[number as usize]
     }
 
+    /// All of them, by number.
+    pub(super) fn values(&self) -> &[T] {
+        &self.values
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.values.len()
@@ -57,7 +63,7 @@ impl<T: Clone + Eq + Hash> Table<T> {
 }
 
 /// What a scenario still has in store, and what was violated so far.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Rest {
     pub(super) to_come: Set<u8>,
     pub(super) budget: Map<Fault, u8>,
@@ -73,7 +79,7 @@ impl Rest {
 }
 
 /// Who lives, and whether it has gone by its own decision; and who has a disk.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Lives {
     pub(super) alive: Vec<(Address, bool)>,
     pub(super) disks: Vec<Actor>,

@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Parser, Subcommand, ValueEnum};
+use counterfoil_check::checkpoint::Checkpoint;
 use counterfoil_check::run;
 use counterfoil_check::walks::command::Amount;
 use counterfoil_protocol::Rule;
@@ -90,6 +91,13 @@ pub(crate) struct Run {
     /// How much memory the search may take, e.g. 512M, 8G. Then it stops, and does not conclude.
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "12G")]
     pub(crate) memory: Bytes,
+    /// Keep the search in this file every ten minutes, and when time or memory runs out or it is
+    /// interrupted: one scenario, states that are numbers.
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Go on with the search that is kept in this file, and keep it there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) resume: Option<PathBuf>,
     /// What states are made of: persistent maps (the reference), numbers (fast), or both, which must
     /// agree. Not given: both for the whole suite quick, else numbers.
     #[arg(long, value_enum)]
@@ -215,6 +223,13 @@ impl Run {
             makes.extend([run::Make::AnyOrder, run::Make::SpentKept]);
         }
         makes
+    }
+
+    /// Where the search is kept.
+    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
+        let of = |file: &PathBuf, resume| Checkpoint { file: file.clone(), resume };
+        let resumed = self.resume.as_ref().map(|file| of(file, true));
+        resumed.or_else(|| Some(of(self.checkpoint.as_ref()?, false)))
     }
 
     /// Whether the whole suite is run that is small enough for the plain world too.

@@ -69,6 +69,13 @@ fn main() -> ExitCode {
 
 fn run_scenarios(options: &Run) -> u8 {
     let started = Instant::now();
+    let keeps = options.checkpoint().is_some();
+    let can_be_kept = |makes: &[run::Make]| makes.len() == 1 && makes != [run::Make::Plain];
+    if keeps && (options.scenarios.len() != 1 || !can_be_kept(&options.makes())) {
+        let what =
+            "--checkpoint and --resume: one scenario, in one world of states that are numbers";
+        return complain(&what, USAGE);
+    }
     let scenarios = match chosen(options) {
         Ok(scenarios) => scenarios,
         Err(error) => return complain(&error, USAGE),
@@ -85,13 +92,17 @@ fn run_scenarios(options: &Run) -> u8 {
         time: Some(options.time()),
         memory_bytes_max: Some(options.memory.0),
         makes: options.makes(),
+        checkpoint: options.checkpoint(),
         depth: options.depth,
         threads: usize::from(options.threads),
         as_declared: !changed,
     };
     let mut reports: Vec<Report> = Vec::new();
     for (index, scenario) in scenarios.iter().enumerate() {
-        let mut report = run::run(scenario, &how);
+        let mut report = match run::run(scenario, &how) {
+            Ok(report) => report,
+            Err(error) => return complain(&error, UNREADABLE),
+        };
         if let Some(Found { trace, .. }) = &mut report.answer.trace {
             let named = options.scenarios.get(index).unwrap_or(&scenario.name);
             trace.command = again(named, &options.without, &trace.property);
