@@ -1,6 +1,6 @@
 //! stateright, the checker of record for safety and healing, over the same world.
 
-use crate::progress::Limit;
+use crate::progress::{Limit, Stop};
 use counterfoil_world::{Action, Protocol, Representation};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 use std::collections::{BTreeSet, HashSet};
@@ -37,6 +37,8 @@ pub struct Seen {
     pub violated: BTreeSet<&'static str>,
     /// Whether every state heals, if that was asked.
     pub heals: Option<bool>,
+    /// Why it ended before every state was explored, if it did.
+    pub stopped: Option<Stop>,
     /// How long it took.
     pub time: Duration,
 }
@@ -202,7 +204,7 @@ where
     let started = Instant::now();
     // A property that never fails keeps the search from ending at the last discovery.
     let never = HasDiscoveries::AllOf(["no such property"].into_iter().collect());
-    let model = WorldModel::new(world, heals, limit);
+    let model = WorldModel::new(world, heals, limit.clone());
     let searched = Arc::clone(&model.searched);
     let mut builder = model.checker().finish_when(never);
     match search {
@@ -212,9 +214,12 @@ where
                 builder = builder.target_max_depth(depth + 2);
             }
             let checker = builder.spawn_bfs().join();
-            seen(&checker, &searched, heals, started)
+            seen(&checker, &searched, heals, started, limit.stop())
         }
-        Search::Depth => seen(&builder.spawn_dfs().join(), &searched, heals, started),
+        Search::Depth => {
+            let checker = builder.spawn_dfs().join();
+            seen(&checker, &searched, heals, started, limit.stop())
+        }
     }
 }
 
@@ -224,6 +229,7 @@ fn seen<R: Representation + Send + 'static>(
     searched: &AtomicBool,
     heals: bool,
     started: Instant,
+    stopped: Option<Stop>,
 ) -> Seen {
     let time = started.elapsed();
     searched.store(true, Ordering::Relaxed);
@@ -234,6 +240,7 @@ fn seen<R: Representation + Send + 'static>(
         distinct: checker.unique_state_count() as u64,
         violated,
         heals: heals.then_some(!unhealed),
+        stopped,
         time,
     }
 }

@@ -153,7 +153,10 @@ impl Report {
         let answer = &self.answer;
         match (self.violation(), answer.stopped) {
             (Some(property), _) => property.to_owned(),
-            (None, None) => "complete".to_owned(),
+            (None, None) => match answer.stateright.stopped {
+                None => "complete".to_owned(),
+                Some(stop) => format!("stateright stopped ({})", stop.name()),
+            },
             (None, Some(Stop::Depth)) => format!("to depth {}", answer.depth),
             (None, Some(stop)) => format!("stopped ({})", stop.name()),
         }
@@ -168,10 +171,10 @@ impl Report {
 impl Answer {
     /// Whether the search ended because something ran out: it says nothing of the rest.
     fn is_cut_off(&self) -> bool {
-        match self.stopped {
+        [self.stopped, self.stateright.stopped].into_iter().any(|stopped| match stopped {
             Some(Stop::Time | Stop::Interrupt | Stop::Memory) => true,
             Some(Stop::Depth) | None => false,
-        }
+        })
     }
 }
 
