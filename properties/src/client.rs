@@ -2,7 +2,9 @@
 
 use crate::{Check, History, Process, Step, Violation, all, path, within};
 use counterfoil_protocol::client::{Client, Input, Phase};
-use counterfoil_protocol::{Actor, Body, ClaimId, Datagram, Decision, RequestId, Verdict};
+use counterfoil_protocol::{
+    Actor, Body, Choice, ClaimId, Datagram, Decision, Outcome, Output, RequestId, Verdict,
+};
 
 /// See [`crate::Safety::VerdictsAreTrue`].
 pub(crate) fn verdicts_are_true(step: &Step, history: &History) -> Check {
@@ -46,8 +48,48 @@ fn acted_for(before: &Client, after: &Client, claim: ClaimId) -> Option<RequestI
     })
 }
 
+/// See [`crate::Safety::OneConfirmedPerRequest`].
+pub(crate) fn one_confirmed_per_request(step: &Step, history: &History) -> Check {
+    let Process::Client { after, .. } = step.process else { return Check::Vacuous };
+    let wanted = step.outputs.iter().filter_map(|output| wanted(after, output));
+    all(wanted.map(|(request, how)| {
+        let asked = history.asked.get(&(after.id, request));
+        asked.is_some_and(|asked| asked.given_up).then(|| {
+            let me = Actor::Client(after.id);
+            let way = path(me, &[&"requests", &request]);
+            Violation::new(format!("{me} {how} {request} only if its user has not given it up"))
+                .fact("request", after.requests.get(&request), way)
+        })
+    }))
+}
+
+/// The request that a client seeks or confirms by saying this, and which of the two.
+fn wanted(client: &Client, output: &Output) -> Option<(RequestId, &'static str)> {
+    let (seeks, confirms) = ("seeks a place for", "confirms");
+    match output {
+        Output::Choose(Choice::Scheduler(attempt)) => Some((attempt.request, seeks)),
+        Output::Call(_, call) => Some((call.attempt.request, seeks)),
+        Output::Ended(request, Outcome::Confirmed(_)) => Some((*request, confirms)),
+        Output::Send(Datagram { body: Body::Confirm(claim), .. }) => {
+            let of_claim = |phase: &Phase| match phase {
+                Phase::Confirming(c) | Phase::Confirmed(c) | Phase::Releasing(c) => c == claim,
+                Phase::Seeking | Phase::Ended(_) => false,
+            };
+            let found = client.requests.iter().find(|(_, request)| of_claim(&request.phase));
+            found.map(|(id, _)| (*id, confirms))
+        }
+        Output::Persist(_)
+        | Output::Send(_)
+        | Output::Answer(..)
+        | Output::SetTimer { .. }
+        | Output::Choose(Choice::Node(_))
+        | Output::Ended(..)
+        | Output::Notice(_) => None,
+    }
+}
+
 /// See [`crate::Safety::Bounded`].
-pub(crate) fn bounded(client: &Client) -> Check {
+pub(crate) fn bounded(client: &Client, history: &History) -> Check {
     let limits = &client.config().limits;
     let me = Actor::Client(client.id);
     let requests = client.requests.len() as u64;
@@ -55,8 +97,9 @@ pub(crate) fn bounded(client: &Client) -> Check {
         within("requests_max", requests, limits.requests_max as u64, || path(me, &[&"requests"]));
     let each = client.requests.iter().flat_map(|(id, request)| {
         let max = u64::from(limits.attempts_max);
+        let asked = history.asked.get(&(client.id, *id)).map_or(0, |asked| asked.attempts);
         [
-            ("attempts_made", u64::from(request.attempts_made.0)),
+            ("attempts_made", u64::from(request.attempts_made.0.max(asked))),
             ("open", request.open.len() as u64),
             ("unwanted", request.unwanted.len() as u64),
         ]

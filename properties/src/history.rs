@@ -1,11 +1,12 @@
 //! What truly happened, gathered by observing every step. No machine reads it.
 
-use crate::{Process, Step};
+use crate::outputs::{allocations, ends, sent_anew, verdicts};
+use crate::{Process, Step, arithmetic};
 use counterfoil_protocol::node::{self, AllocationState};
 use counterfoil_protocol::{
-    Actor, AttemptId, AttemptNumber, Body, ClaimId, ClaimNumber, Datagram, Decision, Demand,
-    HostState, Incarnation, Map, NodeId, Output, Record, Refusal, RequestId, Scheduler,
-    SchedulerId, Set, Stamp, Timer, Verdict, scheduler,
+    Actor, AttemptId, AttemptNumber, Body, Choice, ClaimId, ClaimNumber, Client, ClientId,
+    Datagram, Decision, Demand, HostState, Incarnation, Map, NodeId, Output, Refusal, RequestId,
+    Scheduler, SchedulerId, Set, Stamp, Timer, Verdict, client, scheduler,
 };
 use serde::{Deserialize, Serialize};
 use std::ops::{Bound, RangeInclusive};
@@ -26,9 +27,30 @@ pub struct History {
     /// Claims that a scheduler has sent and that are, as far as it can know, not refused, gone or
     /// covered.
     pub sent: Map<ClaimId, Sent>,
-    /// The last refusal that a scheduler has been told of, by attempt and node, while the attempt is
-    /// open.
-    pub known: Map<(SchedulerId, Incarnation, AttemptId), Map<NodeId, Stamp>>,
+    /// What a scheduler has tried for an attempt, while the attempt is open.
+    pub tried: Map<(SchedulerId, Incarnation, AttemptId), Tried>,
+    /// The life in which a node left, as far as a scheduler was told and has not heard of a later.
+    pub departed: Map<(SchedulerId, Incarnation, NodeId), Incarnation>,
+    /// What became of a request at its client, while it is on record.
+    pub asked: Map<(ClientId, RequestId), Asked>,
+}
+
+/// What was tried for an attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Tried {
+    /// How many claims were sent.
+    pub claims: u32,
+    /// The stamp of the last refusal that was told, by node.
+    pub refused: Map<NodeId, Stamp>,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Asked {
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// Whether its user gave it up.
+    pub given_up: bool,
 }
 
 /// A grant.
@@ -58,7 +80,7 @@ pub enum Ended {
     Lapsed,
     /// By a release.
     Released,
-    /// By neither.
+    /// By neither, or by one that named another claim.
     Otherwise,
 }
 
@@ -81,7 +103,9 @@ impl History {
             Process::Scheduler { before, input, after } => {
                 self.observe_scheduler(before, input, after, step.outputs);
             }
-            Process::Client { .. } => {}
+            Process::Client { before, input, after } => {
+                self.observe_client(before, input, after, step.outputs);
+            }
         }
     }
 
@@ -91,10 +115,15 @@ impl History {
         for claim in claims {
             self.sent.remove(&claim);
         }
-        let known: Vec<_> =
-            self.known.range(attempts_of(id, incarnation)).map(|(k, _)| *k).collect();
-        for key in known {
-            self.known.remove(&key);
+        let tried: Vec<_> =
+            self.tried.range(attempts_of(id, incarnation)).map(|(key, _)| *key).collect();
+        for key in tried {
+            self.tried.remove(&key);
+        }
+        let nodes = (id, incarnation, NodeId(0))..=(id, incarnation, NodeId(u32::MAX));
+        let departed: Vec<_> = self.departed.range(nodes).map(|(key, _)| *key).collect();
+        for key in departed {
+            self.departed.remove(&key);
         }
     }
 
@@ -130,41 +159,27 @@ impl History {
     ) {
         if before.is_none_or(|before| before.stamp() != after.stamp()) {
             let states = self.host_states.entry(after.id).or_default();
-            states.insert(after.stamp(), after.host_state());
+            states.insert(after.stamp(), arithmetic::host_state(after));
         }
-        for output in outputs {
-            match output {
-                Output::Persist(Record::Node(node::Change::Allocation(claim, allocation))) => {
-                    let known = |node: &node::Node| node.durable.allocations.contains_key(claim);
-                    let new = !before.is_some_and(known);
-                    self.note_grant(*claim, allocation, new.then_some(after.id));
-                }
-                Output::Persist(Record::Node(node::Change::End(claim))) => {
-                    if let Some(grant) = self.grants.get_mut(claim) {
-                        grant.ended = Some(cause_of_end(input));
-                    }
-                }
-                Output::Send(Datagram { body: Body::Verdict(verdict), .. }) => {
-                    self.note_verdict(verdict, after);
-                    if let Some(node::Input::Datagram(Datagram {
-                        body: Body::Claim(claim), ..
-                    })) = input
-                        && let Decision::Refused(refusal) = &verdict.decision
-                    {
-                        let mut given =
-                            self.refusals.get(&verdict.claim).cloned().unwrap_or_default();
-                        given.insert((claim.request, refusal.clone()));
-                        self.refusals.insert(verdict.claim, given);
-                    }
-                }
-                Output::Persist(_)
-                | Output::Send(_)
-                | Output::Call(..)
-                | Output::Answer(..)
-                | Output::SetTimer { .. }
-                | Output::Choose(_)
-                | Output::Ended(..)
-                | Output::Notice(_) => {}
+        let is_new = |claim: &ClaimId| {
+            !before.is_some_and(|before| before.durable.allocations.contains_key(claim))
+        };
+        for (claim, allocation) in allocations(outputs) {
+            self.note_grant(claim, allocation, is_new(&claim).then_some(after));
+        }
+        for claim in ends(outputs) {
+            if let Some(grant) = self.grants.get_mut(&claim) {
+                grant.ended = Some(cause_of_end(input, claim));
+            }
+        }
+        for verdict in verdicts(outputs) {
+            self.note_verdict(verdict, is_new(&verdict.claim), after);
+            if let Some(node::Input::Datagram(Datagram { body: Body::Claim(claim), .. })) = input
+                && let Decision::Refused(refusal) = &verdict.decision
+            {
+                let mut given = self.refusals.get(&verdict.claim).cloned().unwrap_or_default();
+                given.insert((claim.request, refusal.clone()));
+                self.refusals.insert(verdict.claim, given);
             }
         }
     }
@@ -173,19 +188,19 @@ impl History {
         &mut self,
         claim: ClaimId,
         allocation: &node::Allocation,
-        newly_on: Option<NodeId>,
+        newly_on: Option<&node::Node>,
     ) {
         let grant = self.grants.entry(claim).or_insert_with(|| Grant::of(allocation));
         if let Some(node) = newly_on {
-            grant.on.insert(node);
+            grant.on.insert(node.id);
             grant.times += 1;
-            grant.at = allocation.at;
+            grant.at = node.stamp();
             grant.ended = None;
         }
         grant.confirmed |= allocation.state == AllocationState::Confirmed;
     }
 
-    fn note_verdict(&mut self, verdict: &Verdict, after: &node::Node) {
+    fn note_verdict(&mut self, verdict: &Verdict, is_new: bool, after: &node::Node) {
         let told = match verdict.decision {
             Decision::Granted { .. } => AllocationState::Held,
             Decision::Confirmed { .. } => AllocationState::Confirmed,
@@ -195,7 +210,8 @@ impl History {
         if !self.grants.contains_key(&verdict.claim)
             && let Some(allocation) = after.durable.allocations.get(&verdict.claim)
         {
-            self.grants.insert(verdict.claim, Grant::of(allocation));
+            let at = if is_new { after.stamp() } else { allocation.at };
+            self.grants.insert(verdict.claim, Grant { at, ..Grant::of(allocation) });
         }
         if let Some(grant) = self.grants.get_mut(&verdict.claim) {
             grant.told = grant.told.max(Some(told));
@@ -215,6 +231,9 @@ impl History {
         for claim in sent_anew(before, outputs) {
             let sent = Sent { demand: claim.demand.clone(), granted: None };
             self.sent.insert(claim.claim, sent);
+            if let Some(attempt) = attempt_of(after, claim.claim) {
+                self.tried.entry((after.id, after.incarnation, attempt)).or_default().claims += 1;
+            }
         }
         if let (Some(before), Some(scheduler::Input::Datagram(datagram))) = (before, input) {
             self.note_told(before, datagram, after);
@@ -229,20 +248,23 @@ impl History {
             self.sent.remove(&claim);
         }
         if before.is_some_and(|before| before.attempts.len() != after.attempts.len()) {
-            let known = self.known.range(attempts_of(after.id, after.incarnation));
-            let closed: Vec<_> = known
+            let tried = self.tried.range(attempts_of(after.id, after.incarnation));
+            let closed: Vec<_> = tried
                 .map(|(key, _)| *key)
                 .filter(|key| !after.attempts.contains_key(&key.2))
                 .collect();
             for key in closed {
-                self.known.remove(&key);
+                self.tried.remove(&key);
             }
         }
     }
 
-    /// Takes note of what a datagram tells a scheduler about its own claims.
+    /// Takes note of what a datagram tells a scheduler about its own claims, and of nodes that left.
     fn note_told(&mut self, before: &Scheduler, datagram: &Datagram, after: &Scheduler) {
         let for_it = datagram.dst.incarnation == Some(before.incarnation) && !before.stopped;
+        if for_it {
+            self.note_presence(datagram, after);
+        }
         match &datagram.body {
             Body::Verdict(Verdict { claim, decision }) if for_it => {
                 let Some(mut sent) = self.sent.get(claim).cloned() else { return };
@@ -290,12 +312,55 @@ impl History {
         refusal: &Refusal,
         after: &Scheduler,
     ) {
-        let reservation =
-            before.nodes.get(&claim.node).and_then(|peer| peer.claims.get(&claim.number));
-        let Some(attempt) = reservation.map(|reservation| reservation.attempt) else { return };
+        let Some(attempt) = attempt_of(before, claim) else { return };
         if after.attempts.contains_key(&attempt) {
             let key = (after.id, after.incarnation, attempt);
-            self.known.entry(key).or_default().insert(claim.node, refusal.at);
+            self.tried.entry(key).or_default().refused.insert(claim.node, refusal.at);
+        }
+    }
+
+    /// Takes note of a word of a node that says that it leaves, or that a later life of it began.
+    fn note_presence(&mut self, datagram: &Datagram, after: &Scheduler) {
+        let (Actor::Node(node), Some(life)) = (datagram.src.actor, datagram.src.incarnation) else {
+            return;
+        };
+        let Some(peer) = after.nodes.get(&node) else { return };
+        let key = (after.id, after.incarnation, node);
+        if self.departed.get(&key).is_some_and(|departed| *departed < life) {
+            self.departed.remove(&key);
+        }
+        if let Body::Leave(leave) = &datagram.body {
+            let at = Stamp { incarnation: life, version: leave.at };
+            let is_late = peer.host.as_ref().is_some_and(|host| host.stamp > at);
+            if !is_late && !self.departed.contains_key(&key) {
+                self.departed.insert(key, life);
+            }
+        }
+    }
+
+    fn observe_client(
+        &mut self,
+        before: Option<&Client>,
+        input: Option<&client::Input>,
+        after: &Client,
+        outputs: &[Output],
+    ) {
+        let requests = (after.id, RequestId(0))..=(after.id, RequestId(u64::MAX));
+        let on_record = |(_, request): &(ClientId, RequestId)| after.requests.contains_key(request);
+        let forgotten = self.asked.range(requests).map(|(key, _)| *key);
+        for key in forgotten.filter(|key| !on_record(key)).collect::<Vec<_>>() {
+            self.asked.remove(&key);
+        }
+        for output in outputs {
+            if let Output::Choose(Choice::Scheduler(attempt)) = output {
+                self.asked.entry((after.id, attempt.request)).or_default().attempts += 1;
+            }
+        }
+        if let Some(client::Input::Order(client::Order::Release(id))) = input {
+            let request = before.and_then(|before| before.requests.get(id));
+            if request.is_some_and(|r| !matches!(r.phase, client::Phase::Ended(_))) {
+                self.asked.entry((after.id, *id)).or_default().given_up = true;
+            }
         }
     }
 
@@ -374,16 +439,9 @@ impl Grant {
     }
 }
 
-/// The claims among `outputs` that were not sent before: those whose number is new.
-pub(crate) fn sent_anew<'a>(
-    before: Option<&'a Scheduler>,
-    outputs: &'a [Output],
-) -> impl Iterator<Item = &'a counterfoil_protocol::Claim> {
-    outputs.iter().filter_map(move |output| {
-        let Output::Send(Datagram { body: Body::Claim(claim), .. }) = output else { return None };
-        let peer = before.and_then(|before| before.nodes.get(&claim.claim.node));
-        peer.is_none_or(|peer| claim.claim.number >= peer.next).then_some(claim)
-    })
+/// The attempt that a claim is made for, if its reservation stands.
+fn attempt_of(scheduler: &Scheduler, claim: ClaimId) -> Option<AttemptId> {
+    Some(scheduler.nodes.get(&claim.node)?.claims.get(&claim.number)?.attempt)
 }
 
 /// Whether the step took this claim off the scheduler's books because the life that it was meant for
@@ -398,10 +456,15 @@ fn is_dropped(before: &Scheduler, after: &Scheduler, claim: ClaimId) -> bool {
     departed && held(before) && !held(after)
 }
 
-fn cause_of_end(input: Option<&node::Input>) -> Ended {
+/// Why this claim's allocation ended: nothing ends but what the input names.
+fn cause_of_end(input: Option<&node::Input>, claim: ClaimId) -> Ended {
     match input {
-        Some(node::Input::Timer(Timer::Lapse(_))) => Ended::Lapsed,
-        Some(node::Input::Datagram(Datagram { body: Body::Release(_), .. })) => Ended::Released,
+        Some(node::Input::Timer(Timer::Lapse(named))) if *named == claim => Ended::Lapsed,
+        Some(node::Input::Datagram(Datagram { body: Body::Release(named), .. }))
+            if *named == claim =>
+        {
+            Ended::Released
+        }
         Some(node::Input::Datagram(_) | node::Input::Timer(_) | node::Input::Order(_)) | None => {
             Ended::Otherwise
         }

@@ -9,14 +9,16 @@
 //! Each says what was violated, with the values and where they stand ([`Violation`]), or that there
 //! was nothing to judge ([`Check::Vacuous`]).
 
+mod arithmetic;
 mod client;
 mod history;
 mod liveness;
 mod node;
+mod outputs;
 mod reach;
 mod scheduler;
 
-pub use history::{Ended, Grant, History, Sent};
+pub use history::{Asked, Ended, Grant, History, Sent, Tried};
 pub use liveness::{Liveness, Snapshot, Unmet};
 pub use reach::Witness;
 
@@ -116,29 +118,39 @@ fn path(actor: Actor, fields: &[&dyn fmt::Display]) -> Vec<String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Safety {
-    /// No grant leaves a node's allocations above the inventory in force when it is given.
+    /// No grant leaves a node's allocations above the inventory in force when it is given, or is
+    /// given against what that inventory or the status allow even to an empty node.
     NoOvercommit,
-    /// A claim is granted at most once, on one node.
+    /// A claim is granted at most once, on one node, and by no life of the node that has refused it
+    /// or granted a claim of a later life of its scheduler.
     OneGrantPerClaim,
     /// The stamp that a scheduler caches for a node never decreases.
     ViewsNeverGoBack,
-    /// A scheduler sets its own claims aside exactly once until they are refused, gone or covered.
+    /// A scheduler sets its own claims aside exactly once until they are refused, gone or covered, and
+    /// sends a claim only where it fits beside them.
     OwnClaimsCountOnce,
-    /// No claim is sent to a node that the scheduler knows to refuse it.
+    /// No claim is sent to a node that the scheduler knows to refuse it: by a refusal, or by the state
+    /// that it caches.
     NoClaimAgainstKnownRefusal,
-    /// No claim is sent to a node that is draining, departed or suspected.
+    /// No claim is sent to a node that is draining, departed or suspected, as far as the scheduler was
+    /// told.
     NoClaimToUnavailable,
-    /// Every queue, log, window and map respects its limit.
+    /// Every queue, log, window and map respects its limit, and so do attempts and claims however the
+    /// machines count them.
     Bounded,
     /// What a scheduler caches for a node at a stamp is the state that the node had at that stamp.
     ViewsAreRealStates,
-    /// Every verdict acted on was given by that node to that claim, for that request.
+    /// Every verdict given is true of the node, its stamps and reasons included, and every verdict
+    /// acted on was given by that node to that claim, for that request.
     VerdictsAreTrue,
-    /// An allocation that was told exists until its client releases it or, if held, it lapses.
+    /// An allocation that was told exists until its client releases it or, if held, it lapses; and
+    /// what an operator ordered is in force until the next order.
     AllocationsSurviveRestart,
-    /// A request never has two confirmed allocations.
+    /// A request never has two confirmed allocations, and one that its user gave up is neither
+    /// confirmed nor sought any more.
     OneConfirmedPerRequest,
-    /// Placed names a grant to this request; no valid host gives a true reason for every node known.
+    /// Placed names a grant to this request; no valid host gives a true reason for every node known,
+    /// and knows one.
     AnswersAreTrue,
 }
 
@@ -181,38 +193,51 @@ impl Safety {
     pub const fn statement(self) -> &'static str {
         match self {
             Safety::NoOvercommit => {
-                "No grant leaves a node's allocations above the inventory in force when it is given."
+                "No grant leaves a node's allocations above the inventory in force when it is given, \
+                 or is given against what that inventory or the status allow even to an empty node."
             }
-            Safety::OneGrantPerClaim => "A claim is granted at most once, on one node.",
+            Safety::OneGrantPerClaim => {
+                "A claim is granted at most once, on one node, and by no life of the node that has \
+                 refused it or granted a claim of a later life of its scheduler."
+            }
             Safety::ViewsNeverGoBack => {
                 "The stamp that a scheduler caches for a node never decreases."
             }
             Safety::OwnClaimsCountOnce => {
                 "A scheduler sets its own claims aside exactly once until they are refused, gone or \
-                 covered by the cached stamp."
+                 covered by the cached stamp, and sends a claim only where it fits beside them."
             }
             Safety::NoClaimAgainstKnownRefusal => {
-                "No claim is sent to a node that the scheduler knows to refuse it."
+                "No claim is sent to a node that the scheduler knows to refuse it: by a refusal, or \
+                 by the state that it caches."
             }
             Safety::NoClaimToUnavailable => {
-                "No claim is sent to a node that is draining, departed or suspected."
+                "No claim is sent to a node that is draining, departed or suspected, as far as the \
+                 scheduler was told."
             }
-            Safety::Bounded => "Every queue, log, window and map respects its limit.",
+            Safety::Bounded => {
+                "Every queue, log, window and map respects its limit, and so do attempts and claims \
+                 however the machines count them."
+            }
             Safety::ViewsAreRealStates => {
                 "What a scheduler caches for a node at a stamp is the state that the node had at that \
                  stamp."
             }
             Safety::VerdictsAreTrue => {
-                "Every verdict acted on was given by that node to that claim, for that request."
+                "Every verdict given is true of the node, its stamps and reasons included, and every \
+                 verdict acted on was given by that node to that claim, for that request."
             }
             Safety::AllocationsSurviveRestart => {
                 "An allocation that was told exists until its client releases it or, if held, it \
-                 lapses."
+                 lapses; and what an operator ordered is in force until the next order."
             }
-            Safety::OneConfirmedPerRequest => "A request never has two confirmed allocations.",
+            Safety::OneConfirmedPerRequest => {
+                "A request never has two confirmed allocations, and one that its user gave up is \
+                 neither confirmed nor sought any more."
+            }
             Safety::AnswersAreTrue => {
                 "Placed names a grant to this request; no valid host gives a true reason for every \
-                 node known."
+                 node known, and knows one."
             }
         }
     }
@@ -227,20 +252,24 @@ impl Safety {
             Safety::NoClaimAgainstKnownRefusal => {
                 scheduler::no_claim_against_known_refusal(step, history)
             }
-            Safety::NoClaimToUnavailable => scheduler::no_claim_to_unavailable(step),
+            Safety::NoClaimToUnavailable => scheduler::no_claim_to_unavailable(step, history),
             Safety::Bounded => match step.process {
                 Process::Node { after, .. } => node::bounded(after),
-                Process::Scheduler { after, .. } => scheduler::bounded(after),
-                Process::Client { after, .. } => client::bounded(after),
+                Process::Scheduler { after, .. } => scheduler::bounded(after, history),
+                Process::Client { after, .. } => client::bounded(after, history),
             },
             Safety::ViewsAreRealStates => scheduler::views_are_real_states(step, history),
             Safety::VerdictsAreTrue => match step.process {
-                Process::Node { .. } => Check::Vacuous,
+                Process::Node { .. } => node::verdicts_are_true(step, history),
                 Process::Scheduler { .. } => scheduler::verdicts_are_true(step, history),
                 Process::Client { .. } => client::verdicts_are_true(step, history),
             },
             Safety::AllocationsSurviveRestart => node::allocations_survive_restart(step, history),
-            Safety::OneConfirmedPerRequest => node::one_confirmed_per_request(step, history),
+            Safety::OneConfirmedPerRequest => match step.process {
+                Process::Node { .. } => node::one_confirmed_per_request(step, history),
+                Process::Scheduler { .. } => Check::Vacuous,
+                Process::Client { .. } => client::one_confirmed_per_request(step, history),
+            },
             Safety::AnswersAreTrue => scheduler::answers_are_true(step, history),
         }
     }

@@ -25,8 +25,8 @@ pub type Unmet<'a> = Box<dyn Fn() -> Violation + 'a>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Liveness {
-    /// Every live scheduler's view of every live node equals the node's host state, and no
-    /// reservation on it is left.
+    /// Every live scheduler is subscribed to every live node, so that of two lives of one scheduler
+    /// only the later goes on; its view equals the node's host state, and no reservation is left.
     Convergence,
     /// Every attempt is answered, and every request is confirmed or over.
     EveryRequestEnds,
@@ -52,8 +52,9 @@ impl Liveness {
     pub const fn statement(self) -> &'static str {
         match self {
             Liveness::Convergence => {
-                "Once faults and outside inputs stop, every live scheduler's view of every live node \
-                 becomes and stays equal to the node's host state, with no reservations left."
+                "Once faults and outside inputs stop, every live scheduler becomes and stays \
+                 subscribed to every live node, its view of it equal to the node's host state, with \
+                 no reservations left."
             }
             Liveness::EveryRequestEnds => "Every attempt is answered, and every request ends.",
             Liveness::NoLeak => "Every allocation is in the end confirmed by its client, or gone.",
@@ -81,9 +82,12 @@ fn convergence<'a>(now: &Snapshot<'a>) -> Option<Unmet<'a>> {
     pairs.filter(|(scheduler, node)| !agree(scheduler, node)).map(why_not_agreed).next()
 }
 
-/// Whether a scheduler sees a node as it is, takes it to be there, and sets nothing aside on it.
+/// Whether a scheduler sees a node as it is, takes it to be there, sets nothing aside on it, and is
+/// told what changes.
 fn agree(scheduler: &Scheduler, node: &Node) -> bool {
-    scheduler.nodes.get(&node.id).is_some_and(|peer| {
+    let subscribed = node.subscribers.get(&scheduler.id) == Some(&scheduler.incarnation);
+    let peer = scheduler.nodes.get(&node.id).filter(|_| subscribed);
+    peer.is_some_and(|peer| {
         peer.presence == Presence::Present
             && peer.claims.is_empty()
             && peer
@@ -100,11 +104,18 @@ fn why_not_agreed<'a>((scheduler, node): (&'a Scheduler, &'a Node)) -> Unmet<'a>
         let host = peer.and_then(|peer| peer.host.as_ref());
         let cached = host.map(|host| (host.stamp, &host.state.used));
         let is = (node.stamp(), node.host_state().used);
-        Violation::new(format!("{me} caches for {id} what {id} is, and sets nothing aside there"))
-            .fact("cached", cached, path(me, &[&"nodes", &id, &"host"]))
-            .fact("is", is, path(Actor::Node(id), &[&"version"]))
-            .fact("presence", peer.map(|p| p.presence), path(me, &[&"nodes", &id, &"presence"]))
-            .fact("set aside", peer.map(|p| &p.claims), path(me, &[&"nodes", &id, &"claims"]))
+        Violation::new(format!(
+            "{me} is subscribed to {id}, caches for it what it is, and sets nothing aside there"
+        ))
+        .fact("cached", cached, path(me, &[&"nodes", &id, &"host"]))
+        .fact("is", is, path(Actor::Node(id), &[&"version"]))
+        .fact("presence", peer.map(|p| p.presence), path(me, &[&"nodes", &id, &"presence"]))
+        .fact(
+            "subscribed",
+            node.subscribers.get(&scheduler.id),
+            path(Actor::Node(id), &[&"subscribers"]),
+        )
+        .fact("set aside", peer.map(|p| &p.claims), path(me, &[&"nodes", &id, &"claims"]))
     })
 }
 

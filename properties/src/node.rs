@@ -1,49 +1,25 @@
 //! Safety of nodes.
 
-use crate::{Check, Grant, History, Process, Step, Violation, all, history::Ended, path, within};
+use crate::history::Ended;
+use crate::outputs::{allocations, ends, verdicts};
+use crate::{Check, Grant, History, Process, Step, Violation, all, arithmetic, path, within};
 use counterfoil_protocol::node::{self, AllocationState, Node};
-use counterfoil_protocol::{Actor, Body, ClaimId, Datagram, Output, Record};
+use counterfoil_protocol::{
+    Actor, Body, ClaimId, Datagram, Decision, HostState, Output, Reason, Refusal, Resources,
+    Status, Verdict,
+};
 use std::collections::BTreeSet;
 
-/// The allocations that this step wrote, if it is a node's.
-fn allocations<'a>(
-    step: &Step<'a>,
-) -> impl Iterator<Item = (&'a Node, ClaimId, &'a node::Allocation)> {
-    let outputs = step.outputs;
-    let of_node = match step.process {
-        Process::Node { before, after, .. } => Some((before, after)),
-        Process::Scheduler { .. } | Process::Client { .. } => None,
-    };
-    of_node.into_iter().flat_map(move |(_, after)| {
-        outputs.iter().filter_map(move |output| match output {
-            Output::Persist(Record::Node(node::Change::Allocation(claim, allocation))) => {
-                Some((after, *claim, allocation))
-            }
-            Output::Persist(_)
-            | Output::Send(_)
-            | Output::Call(..)
-            | Output::Answer(..)
-            | Output::SetTimer { .. }
-            | Output::Choose(_)
-            | Output::Ended(..)
-            | Output::Notice(_) => None,
-        })
-    })
-}
-
-/// See [`Safety::NoOvercommit`].
+/// See [`crate::Safety::NoOvercommit`].
 pub(crate) fn no_overcommit(step: &Step) -> Check {
     let Process::Node { before, after, .. } = step.process else { return Check::Vacuous };
-    let new = |claim: &ClaimId| {
-        !before.is_some_and(|before| before.durable.allocations.contains_key(claim))
-    };
-    let granted = allocations(step).filter(|(_, claim, _)| new(claim));
-    all(granted.map(|(_, claim, allocation)| {
-        let used = after.durable.used();
-        allocation.demand.resources.iter().find_map(|(class, _)| {
+    let granted = allocations(step.outputs).filter(|(claim, _)| is_new(before, claim));
+    all(granted.map(|(claim, allocation)| {
+        let (allocated, me) = (arithmetic::allocated(after), Actor::Node(after.id));
+        let too_much = allocation.demand.resources.iter().find_map(|(class, _)| {
             let of_class = after.durable.inventory.classes.get(class);
-            let capacity = of_class.map_or(0, |of_class| of_class.capacity());
-            let (used, me) = (used.get(class), Actor::Node(after.id));
+            let capacity = of_class.map_or(0, arithmetic::capacity);
+            let used = allocated.get(class).copied().unwrap_or_default();
             (used > capacity).then(|| {
                 Violation::new(format!(
                     "{me} grants {claim}: allocated {class} = {used} <= capacity = {capacity}"
@@ -51,33 +27,131 @@ pub(crate) fn no_overcommit(step: &Step) -> Check {
                 .fact("allocated", used, path(me, &[&"durable", &"allocations"]))
                 .fact("capacity", capacity, path(me, &[&"durable", &"inventory"]))
             })
+        });
+        too_much.or_else(|| {
+            let has_left = before.is_some_and(|before| before.left);
+            let status = if has_left { Status::Draining } else { after.durable.status };
+            let inventory = after.durable.inventory.clone();
+            let empty = HostState { inventory, status, used: Resources::default() };
+            let none = arithmetic::Amounts::new();
+            let reason = arithmetic::reason_against(&empty, &allocation.demand, &none)?;
+            let clause = format!("{me} grants {claim} only if it would were it empty");
+            let way = path(me, &[&"durable"]);
+            Some(Violation::new(clause).fact("reason against it", reason, way))
         })
     }))
 }
 
-/// See [`Safety::OneGrantPerClaim`].
+/// Whether a claim had no allocation before.
+fn is_new(before: Option<&Node>, claim: &ClaimId) -> bool {
+    !before.is_some_and(|before| before.durable.allocations.contains_key(claim))
+}
+
+/// See [`crate::Safety::OneGrantPerClaim`].
 pub(crate) fn one_grant_per_claim(step: &Step, history: &History) -> Check {
-    all(allocations(step).map(|(node, claim, _)| {
+    let Process::Node { before, after, .. } = step.process else { return Check::Vacuous };
+    all(allocations(step.outputs).map(|(claim, _)| {
         let grant = history.grants.get(&claim)?;
-        let nodes = grant.on.len();
-        (grant.times > 1 || nodes > 1).then(|| {
-            let me = Actor::Node(node.id);
-            let way = path(me, &[&"durable", &"allocations", &claim]);
-            Violation::new(format!(
-                "{claim} is granted {} <= 1 times, on {nodes} <= 1 nodes",
-                grant.times
-            ))
-            .fact("times", grant.times, way)
-            .fact("nodes", &grant.on, Vec::new())
+        let (nodes, me) = (grant.on.len(), Actor::Node(after.id));
+        let way = || path(me, &[&"durable", &"allocations", &claim]);
+        if grant.times > 1 || nodes > 1 {
+            let clause =
+                format!("{claim} is granted {} <= 1 times, on {nodes} <= 1 nodes", grant.times);
+            let violation = Violation::new(clause).fact("times", grant.times, way());
+            return Some(violation.fact("nodes", &grant.on, Vec::new()));
+        }
+        if !is_new(before, &claim) {
+            return None;
+        }
+        let life = grant.at.incarnation;
+        let refused = history.refusals.get(&claim).into_iter().flat_map(|given| given.iter());
+        if let Some((_, refusal)) = refused.into_iter().find(|(_, r)| r.at.incarnation == life) {
+            let clause = format!("{me} grants {claim}, which no life of it refused that grants it");
+            let violation = Violation::new(clause).fact("granted", grant.at, way());
+            return Some(violation.fact("refused", refusal, Vec::new()));
+        }
+        let later = |(other, of_other): &(&ClaimId, &Grant)| {
+            other.scheduler == claim.scheduler
+                && other.incarnation > claim.incarnation
+                && of_other.at.incarnation == life
+        };
+        history.grants_on(after.id).find(later).map(|(other, of_other)| {
+            let clause =
+                format!("{me} grants {claim} before it grants to a later life of its scheduler");
+            Violation::new(clause)
+                .fact("granted", grant.at, way())
+                .fact("later life", *other, Vec::new())
+                .fact("granted to that", of_other.at, Vec::new())
         })
     }))
 }
 
-/// See [`Safety::OneConfirmedPerRequest`].
+/// See [`crate::Safety::VerdictsAreTrue`].
+pub(crate) fn verdicts_are_true(step: &Step, history: &History) -> Check {
+    let Process::Node { input, after, .. } = step.process else { return Check::Vacuous };
+    all(verdicts(step.outputs).map(|verdict| {
+        let Verdict { claim, decision } = verdict;
+        let there = after.durable.allocations.get(claim).map(|allocation| allocation.state);
+        let at_is_true = |at| history.grants.get(claim).is_some_and(|grant| grant.at == at);
+        let is_true = match decision {
+            Decision::Granted { at } => there == Some(AllocationState::Held) && at_is_true(*at),
+            Decision::Confirmed { at } => {
+                there == Some(AllocationState::Confirmed) && at_is_true(*at)
+            }
+            Decision::Gone => there.is_none(),
+            Decision::Refused(refusal) => is_refused_for(refusal, input, after, history),
+        };
+        (!is_true).then(|| {
+            let me = Actor::Node(after.id);
+            let way = path(me, &[&"durable", &"allocations", claim]);
+            Violation::new(format!("{me} says {decision:?} of {claim}, and so it is"))
+                .fact("allocation", there, way)
+                .fact("granted", history.grants.get(claim), Vec::new())
+                .fact("stamp", after.stamp(), path(me, &[&"version"]))
+        })
+    }))
+}
+
+/// Whether a claim that arrives is refused for what is true: of the host state at the stamp, if that
+/// is known.
+fn is_refused_for(
+    refusal: &Refusal,
+    input: Option<&node::Input>,
+    node: &Node,
+    history: &History,
+) -> bool {
+    let Some(node::Input::Datagram(Datagram { dst, body: Body::Claim(claim), .. })) = input else {
+        return false;
+    };
+    let Refusal { at, reason } = refusal;
+    match reason {
+        Reason::OtherLife => *at == node.stamp() && dst.incarnation != Some(node.incarnation()),
+        Reason::Full => {
+            let full = node.durable.allocations.len() >= node.config().limits.allocations_max;
+            *at <= node.stamp() && (full || *at != node.stamp())
+        }
+        Reason::Draining
+        | Reason::NoSuchClass(_)
+        | Reason::Units(_)
+        | Reason::Capacity(_)
+        | Reason::Traits
+        | Reason::Zone
+        | Reason::Aggregates => {
+            let none = arithmetic::Amounts::new();
+            let true_of = |state: &HostState| {
+                arithmetic::reason_against(state, &claim.demand, &none).as_ref() == Some(reason)
+            };
+            *at <= node.stamp() && history.host_state(node.id, *at).is_none_or(true_of)
+        }
+    }
+}
+
+/// See [`crate::Safety::OneConfirmedPerRequest`].
 pub(crate) fn one_confirmed_per_request(step: &Step, history: &History) -> Check {
-    let confirmed = allocations(step)
-        .filter(|(_, _, allocation)| allocation.state == AllocationState::Confirmed);
-    all(confirmed.map(|(node, claim, allocation)| {
+    let Process::Node { after: node, .. } = step.process else { return Check::Vacuous };
+    let confirmed = allocations(step.outputs)
+        .filter(|(_, allocation)| allocation.state == AllocationState::Confirmed);
+    all(confirmed.map(|(claim, allocation)| {
         let other = history.grants.iter().find(|(other, grant)| {
             **other != claim
                 && grant.request == allocation.request
@@ -99,15 +173,17 @@ pub(crate) fn one_confirmed_per_request(step: &Step, history: &History) -> Check
     }))
 }
 
-/// See [`Safety::AllocationsSurviveRestart`].
+/// See [`crate::Safety::AllocationsSurviveRestart`].
 ///
-/// At a start every grant of the node that was told is judged. At another step those are that the
-/// step could concern, for whatever is true of the others was judged when it became so.
+/// At a start every grant of the node that was told is judged, and what its operator ordered. At
+/// another step those are that the step could concern, for whatever is true of the others was judged
+/// when it became so.
 pub(crate) fn allocations_survive_restart(step: &Step, history: &History) -> Check {
     let Process::Node { before, after, .. } = step.process else { return Check::Vacuous };
     let mut told = history.grants_on(after.id).filter(|(_, grant)| grant.told.is_some());
     let Some(before) = before else {
-        return all(told.map(|(claim, grant)| survives(after, *claim, grant)));
+        let told = told.map(|(claim, grant)| survives(after, *claim, grant));
+        return all(told.chain(last_state(after, history).map(|last| orders_survive(after, last))));
     };
     if told.next().is_none() {
         return Check::Vacuous;
@@ -121,22 +197,10 @@ pub(crate) fn allocations_survive_restart(step: &Step, history: &History) -> Che
 
 /// The claims on this node whose allocation the step changed, or of which it wrote or said something.
 fn concerned(before: &Node, after: &Node, outputs: &[Output]) -> BTreeSet<ClaimId> {
-    let in_outputs = outputs.iter().filter_map(|output| match output {
-        Output::Persist(Record::Node(
-            node::Change::Allocation(claim, _) | node::Change::End(claim),
-        )) => Some(*claim),
-        Output::Send(Datagram { body: Body::Verdict(verdict), .. }) => Some(verdict.claim),
-        Output::Persist(_)
-        | Output::Send(_)
-        | Output::Call(..)
-        | Output::Answer(..)
-        | Output::SetTimer { .. }
-        | Output::Choose(_)
-        | Output::Ended(..)
-        | Output::Notice(_) => None,
-    });
+    let written = allocations(outputs).map(|(claim, _)| claim).chain(ends(outputs));
+    let said = verdicts(outputs).map(|verdict| verdict.claim);
     let changed = after.durable.allocations.changed_since(&before.durable.allocations);
-    let claims = in_outputs.chain(changed.map(|(claim, _, _)| *claim));
+    let claims = written.chain(said).chain(changed.map(|(claim, _, _)| *claim));
     claims.filter(|claim| claim.node == after.id).collect()
 }
 
@@ -157,7 +221,26 @@ fn survives(node: &Node, claim: ClaimId, grant: &Grant) -> Option<Violation> {
     Some(Violation::new(clause).fact("told", told, Vec::new()).fact("allocation", there, way))
 }
 
-/// See [`Safety::Bounded`].
+/// The last state of the life before, if it is known.
+fn last_state<'a>(node: &Node, history: &'a History) -> Option<&'a HostState> {
+    let (last, state) = history.host_states.get(&node.id)?.range(..node.stamp()).next_back()?;
+    (last.incarnation.next() >= node.incarnation()).then_some(state)
+}
+
+/// What is wrong with what the operator ordered, after a restart.
+fn orders_survive(node: &Node, last: &HostState) -> Option<Violation> {
+    let disk = &node.durable;
+    (disk.inventory != last.inventory || disk.status != last.status).then(|| {
+        let me = Actor::Node(node.id);
+        let (inventory, status) = (&disk.inventory, disk.status);
+        Violation::new(format!("{me} starts with the inventory and status that it had"))
+            .fact("inventory", inventory, path(me, &[&"durable", &"inventory"]))
+            .fact("status", status, path(me, &[&"durable", &"status"]))
+            .fact("had", last, Vec::new())
+    })
+}
+
+/// See [`crate::Safety::Bounded`].
 pub(crate) fn bounded(node: &Node) -> Check {
     let limits = &node.config().limits;
     let me = Actor::Node(node.id);

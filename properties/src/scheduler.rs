@@ -1,11 +1,11 @@
 //! Safety of schedulers.
 
-use crate::history::sent_anew;
-use crate::{Check, History, Process, Step, Violation, all, path, within};
+use crate::outputs::sent_anew;
+use crate::{Check, History, Process, Step, Violation, all, arithmetic, path, within};
 use counterfoil_protocol::scheduler::{Host, Input, Presence, Reservation, Scheduler};
 use counterfoil_protocol::{
-    Actor, Answer, Body, ClaimId, Datagram, Decision, NodeId, Output, Placement, Refusal,
-    Resources, Status, Verdict,
+    Actor, Answer, Body, Claim, ClaimId, Datagram, Decision, HostState, NodeId, Output, Placement,
+    Reason, Refusal, Status, Verdict,
 };
 
 /// The cached states that this step changed: node, before, after.
@@ -64,22 +64,21 @@ pub(crate) fn views_are_real_states(step: &Step, history: &History) -> Check {
 
 /// See [`crate::Safety::OwnClaimsCountOnce`].
 pub(crate) fn own_claims_count_once(step: &Step, history: &History) -> Check {
-    let Process::Scheduler { after, .. } = step.process else { return Check::Vacuous };
+    let Process::Scheduler { before, after, .. } = step.process else { return Check::Vacuous };
     if after.stopped {
         return Check::Vacuous;
     }
+    let fits = sent_anew(before, step.outputs).map(|claim| does_not_fit(after, claim, history));
     // Nodes and claims are in the order of nodes: one pass over both.
     let mut sent = history.sent_in(after.id, after.incarnation).peekable();
-    all(after.nodes.iter().filter_map(|(node, peer)| {
+    let counted = after.nodes.iter().filter_map(|(node, peer)| {
         while sent.next_if(|(claim, _)| claim.node < *node).is_some() {}
         let none_sent = sent.peek().is_none_or(|(claim, _)| claim.node != *node);
         if none_sent && peer.claims.is_empty() {
             return None;
         }
-        let mut owed = Resources::default();
-        while let Some((_, sent)) = sent.next_if(|(claim, _)| claim.node == *node) {
-            owed.add(&sent.demand.resources);
-        }
+        let of_node = std::iter::from_fn(|| sent.next_if(|(claim, _)| claim.node == *node));
+        let owed = arithmetic::written(arithmetic::sum(of_node.map(|(_, sent)| &sent.demand)));
         let set_aside = peer.set_aside();
         Some((set_aside != owed).then(|| {
             let me = Actor::Scheduler(after.id);
@@ -97,46 +96,84 @@ pub(crate) fn own_claims_count_once(step: &Step, history: &History) -> Check {
                 path(me, &[&"nodes", node, &"host"]),
             )
         }))
-    }))
+    });
+    all(counted.chain(fits))
+}
+
+/// What is wrong with a new claim for which too little is free, own claims left out.
+fn does_not_fit(me: &Scheduler, claim: &Claim, history: &History) -> Option<Violation> {
+    let node = claim.claim.node;
+    let host = me.nodes.get(&node)?.host.as_ref()?;
+    let others = history.sent_by(me, node).filter(|(other, _)| **other != claim.claim);
+    let aside = arithmetic::sum(others.map(|(_, sent)| &sent.demand));
+    let reason = arithmetic::reason_against(&host.state, &claim.demand, &aside);
+    matches!(reason, Some(Reason::Capacity(_))).then(|| {
+        let me = Actor::Scheduler(me.id);
+        Violation::new(format!("{me} sends {} only if it fits beside its others", claim.claim))
+            .fact("reason against it", reason, path(me, &[&"nodes", &node, &"host"]))
+            .fact("others", aside, path(me, &[&"nodes", &node, &"claims"]))
+    })
 }
 
 /// See [`crate::Safety::NoClaimAgainstKnownRefusal`].
 pub(crate) fn no_claim_against_known_refusal(step: &Step, history: &History) -> Check {
     let Process::Scheduler { before, after, .. } = step.process else { return Check::Vacuous };
-    let judged = sent_anew(before, step.outputs).filter_map(|claim| {
+    all(sent_anew(before, step.outputs).map(|claim| {
         let node = claim.claim.node;
         let peer = after.nodes.get(&node)?;
+        let (cached, me) = (peer.host.as_ref().map(|host| host.stamp), Actor::Scheduler(after.id));
         let attempt = peer.claims.get(&claim.claim.number)?.attempt;
-        let refused = *history.known.get(&(after.id, after.incarnation, attempt))?.get(&node)?;
-        Some((claim.claim, attempt, node, refused, peer.host.as_ref().map(|host| host.stamp)))
-    });
-    all(judged.map(|(claim, attempt, node, refused, cached)| {
-        (cached < Some(refused)).then(|| {
-            let me = Actor::Scheduler(after.id);
-            let way = path(me, &[&"nodes", &node, &"host", &"stamp"]);
-            Violation::new(format!(
-                "{me} sends {claim} for {attempt}, which {node} refused at {refused}, only once it \
-                 caches that stamp"
-            ))
-            .fact("cached", cached, way)
-            .fact("refused", refused, Vec::new())
-        })
+        let tried = history.tried.get(&(after.id, after.incarnation, attempt))?;
+        let way = || path(me, &[&"nodes", &node, &"host", &"stamp"]);
+        match tried.refused.get(&node) {
+            Some(refused) if cached < Some(*refused) => Some(
+                Violation::new(format!(
+                    "{me} sends {} for {attempt}, which {node} refused at {refused}, only once it \
+                     caches that stamp",
+                    claim.claim
+                ))
+                .fact("cached", cached, way())
+                .fact("refused", *refused, Vec::new()),
+            ),
+            Some(_) | None => {
+                refused_by_the_cache(&peer.host.as_ref()?.state, claim).map(|reason| {
+                    Violation::new(format!(
+                        "{me} caches nothing that speaks against {}",
+                        claim.claim
+                    ))
+                    .fact(
+                        "reason against it",
+                        reason,
+                        path(me, &[&"nodes", &node, &"host"]),
+                    )
+                })
+            }
+        }
     }))
 }
 
+/// What a cached state says against a claim, own claims and its status left out: other properties
+/// speak of those.
+fn refused_by_the_cache(state: &HostState, claim: &Claim) -> Option<Reason> {
+    let state = HostState { status: Status::Up, ..state.clone() };
+    arithmetic::reason_against(&state, &claim.demand, &arithmetic::Amounts::new())
+}
+
 /// See [`crate::Safety::NoClaimToUnavailable`].
-pub(crate) fn no_claim_to_unavailable(step: &Step) -> Check {
+pub(crate) fn no_claim_to_unavailable(step: &Step, history: &History) -> Check {
     let Process::Scheduler { before, after, .. } = step.process else { return Check::Vacuous };
     all(sent_anew(before, step.outputs).map(|claim| {
         let node = claim.claim.node;
         let peer = after.nodes.get(&node)?;
         let status = peer.host.as_ref().map(|host| host.state.status);
+        let departed = history.departed.get(&(after.id, after.incarnation, node));
         let available = peer.presence == Presence::Present && status == Some(Status::Up);
-        (!available).then(|| {
+        (!available || departed.is_some()).then(|| {
             let me = Actor::Scheduler(after.id);
             Violation::new(format!("{me} sends {} to {node} only if it is available", claim.claim))
                 .fact("presence", peer.presence, path(me, &[&"nodes", &node, &"presence"]))
                 .fact("status", status, path(me, &[&"nodes", &node, &"host", &"state", &"status"]))
+                .fact("left in life", departed, Vec::new())
         })
     }))
 }
@@ -212,14 +249,20 @@ pub(crate) fn answers_are_true(step: &Step, history: &History) -> Check {
         }
         Placement::NoValidHost(refusals) => {
             let demand = before.and_then(|before| Some(&before.attempts.get(attempt)?.demand));
+            if refusals.is_empty() {
+                let me = Actor::Scheduler(after.id);
+                let clause = format!("{me} answers {attempt}: no valid host, of one at least");
+                let known = path(me, &[&"nodes"]);
+                return Some(Some(Violation::new(clause).fact("nodes", after.nodes.len(), known)));
+            }
             let untrue = after.nodes.keys().find_map(|node| {
                 let refusal = refusals.get(node);
                 let is_true = refusal.is_some_and(|Refusal { at, reason }| {
                     let truth = history.host_state(*node, *at);
-                    let refuses = truth.zip(demand).and_then(|(state, demand)| {
-                        state.refuses(demand, &Resources::default())
+                    let against = truth.zip(demand).and_then(|(state, demand)| {
+                        arithmetic::reason_against(state, demand, &arithmetic::Amounts::new())
                     });
-                    refuses.as_ref() == Some(reason)
+                    against.as_ref() == Some(reason)
                 });
                 (!is_true).then_some((*node, refusal))
             });
@@ -239,7 +282,7 @@ pub(crate) fn answers_are_true(step: &Step, history: &History) -> Check {
 }
 
 /// See [`crate::Safety::Bounded`].
-pub(crate) fn bounded(scheduler: &Scheduler) -> Check {
+pub(crate) fn bounded(scheduler: &Scheduler, history: &History) -> Check {
     let limits = &scheduler.config().limits;
     let me = Actor::Scheduler(scheduler.id);
     let maps = [
@@ -255,7 +298,9 @@ pub(crate) fn bounded(scheduler: &Scheduler) -> Check {
         })
     });
     let attempts = scheduler.attempts.iter().map(|(id, attempt)| {
-        let (made, max) = (attempt.claims_made, limits.claims_per_attempt_max);
+        let tried = history.tried.get(&(scheduler.id, scheduler.incarnation, *id));
+        let made = attempt.claims_made.max(tried.map_or(0, |tried| tried.claims));
+        let max = limits.claims_per_attempt_max;
         within("claims_per_attempt_max", made.into(), max.into(), || {
             path(me, &[&"attempts", id, &"claims_made"])
         })

@@ -82,3 +82,30 @@ fn of_a_client() {
     let facts = [("size", "2", "c1/requests/r0/attempts_made")];
     truth.violates(Safety::Bounded, &few_attempts, "2 <= attempts_max = 1", &facts);
 }
+
+#[test]
+fn claims_that_the_scheduler_does_not_count() {
+    let mut truth = Truth::default();
+    let node = truth.node(processors(2), Rules::ALL);
+    let mut scheduler = truth.scheduler(&node, Rules::ALL);
+    let taken = truth.place(&mut scheduler, 1);
+    assert_eq!(truth.check(Safety::Bounded, &taken), Check::Holds);
+    let key = (SCHEDULER, taken.after.incarnation, attempt(1));
+    truth.0.tried.get_mut(&key).unwrap().claims = 17;
+    let facts = [("size", "17", "s1/attempts/r1/1/claims_made")];
+    truth.violates(Safety::Bounded, &taken, "17 <= claims_per_attempt_max = 16", &facts);
+}
+
+#[test]
+fn attempts_that_the_client_does_not_count() {
+    let mut truth = Truth::default();
+    let mut client = truth.client(Rules::ALL);
+    let place = client::Input::Order(client::Order::Place(RequestId(1), one()));
+    let taken = truth.step(&mut client, place);
+    assert_eq!(truth.check(Safety::Bounded, &taken), Check::Holds);
+    let asked = truth.0.asked.get_mut(&(CLIENT, RequestId(1))).unwrap();
+    assert_eq!(asked.attempts, 1);
+    asked.attempts = 9;
+    let facts = [("size", "9", "c1/requests/r1/attempts_made")];
+    truth.violates(Safety::Bounded, &taken, "9 <= attempts_max = 8", &facts);
+}

@@ -1,7 +1,7 @@
 use crate::truth::*;
 use counterfoil_properties::{Check, Safety};
 use counterfoil_protocol::client::{Input, Order};
-use counterfoil_protocol::{Answer, Body, Decision, Placement, RequestId, Rules};
+use counterfoil_protocol::{Answer, Body, Client, Decision, Placement, RequestId, Rules, client};
 
 #[test]
 fn verdicts_are_true() {
@@ -33,4 +33,52 @@ fn verdicts_are_true() {
     let confirmed = truth.step(&mut node, from_client(Body::Confirm(claim_id(1)))).verdict();
     let told = truth.step(&mut client, Input::Datagram(confirmed));
     assert_eq!(truth.check(Safety::VerdictsAreTrue, &told), Check::Holds);
+}
+
+/// What a client keeps on disk that chose claim 1 for request 1.
+fn chose(releasing: bool) -> client::Disk {
+    let chosen = client::Chosen {
+        claim: claim_id(1),
+        releasing,
+        demand: one(),
+        attempts_made: counterfoil_protocol::AttemptNumber(1),
+    };
+    client::Disk { choices: [(RequestId(1), chosen)].into_iter().collect() }
+}
+
+#[test]
+fn what_its_user_gave_up_is_neither_confirmed_nor_sought() {
+    let mut truth = Truth::default();
+    let start = |truth: &mut Truth, releasing| {
+        truth.start(|outputs| Client::start(CLIENT, chose(releasing), given(Rules::ALL), outputs))
+    };
+    let started = start(&mut truth, false);
+    assert_eq!(truth.check(Safety::OneConfirmedPerRequest, &started), Check::Holds);
+    let mut client = started.after;
+    let released = truth.step(&mut client, Input::Order(Order::Release(RequestId(1))));
+    assert_eq!(truth.check(Safety::OneConfirmedPerRequest, &released), Check::Vacuous);
+    let goes_on = start(&mut truth, true);
+    assert_eq!(truth.check(Safety::OneConfirmedPerRequest, &goes_on), Check::Vacuous);
+
+    // It did not write the release down.
+    let forgetful = start(&mut truth, false);
+    let request = format!("{:?}", forgetful.after.requests.get(&RequestId(1)));
+    truth.violates(
+        Safety::OneConfirmedPerRequest,
+        &forgetful,
+        "c1 confirms r1 only if its user has not given it up",
+        &[("request", &request, "c1/requests/r1")],
+    );
+    let mut client = forgetful.after;
+    let gone = verdict(of_client(), 1, Decision::Gone);
+    truth.step(&mut client, Input::Datagram(gone));
+    let retry = counterfoil_protocol::Timer::Retry(RequestId(1));
+    let sought = truth.step(&mut client, Input::Timer(retry));
+    let request = format!("{:?}", sought.after.requests.get(&RequestId(1)));
+    truth.violates(
+        Safety::OneConfirmedPerRequest,
+        &sought,
+        "c1 seeks a place for r1 only if its user has not given it up",
+        &[("request", &request, "c1/requests/r1")],
+    );
 }

@@ -2,8 +2,8 @@ use crate::truth::*;
 use counterfoil_properties::{Check, Safety};
 use counterfoil_protocol::scheduler::Input;
 use counterfoil_protocol::{
-    Address, Body, Datagram, Decision, HostState, Incarnation, Leave, Rule, Rules, Scheduler,
-    SchedulerId, Status, Timer, Version, node,
+    Address, Answer, Body, Datagram, Decision, HostState, Incarnation, Leave, Map, Output,
+    Placement, Rule, Rules, Scheduler, SchedulerId, Status, Timer, Version, node, scheduler,
 };
 
 fn order(order: node::Order) -> node::Input {
@@ -115,6 +115,82 @@ fn a_departure_that_one_scheduler_learns_of_takes_nothing_off_the_books_of_anoth
     assert_eq!(truth.check(Safety::OwnClaimsCountOnce, &beat), Check::Holds);
 }
 
+/// A claim that a scheduler sends although its own claims take everything.
+fn one_too_many(truth: &mut Truth) -> Taken<Scheduler> {
+    let mut node = truth.node(processors(2), Rules::ALL);
+    let mut scheduler = truth.scheduler(&node, Rules::ALL);
+    truth.place(&mut scheduler, 1);
+    let mut taken = truth.place(&mut scheduler, 2);
+    truth.step(&mut node, order(node::Order::Inventory(inventory(1))));
+    for machine in [taken.before.as_mut().unwrap(), &mut taken.after] {
+        let host = machine.nodes.get_mut(&NODE).unwrap().host.as_mut().unwrap();
+        host.state.inventory = inventory(1);
+    }
+    taken
+}
+
+#[test]
+fn a_claim_fits_beside_its_others() {
+    let mut truth = Truth::default();
+    let taken = one_too_many(&mut truth);
+    truth.violates(
+        Safety::OwnClaimsCountOnce,
+        &taken,
+        "s1 sends s1.1:n1#1 only if it fits beside its others",
+        &[
+            ("reason against it", "Some(Capacity(VCPU))", "s1/nodes/n1/host"),
+            ("others", "{VCPU: 1}", "s1/nodes/n1/claims"),
+        ],
+    );
+    // Alone it would fit.
+    assert_eq!(truth.check(Safety::NoClaimAgainstKnownRefusal, &taken), Check::Holds);
+}
+
+#[test]
+fn no_claim_against_what_the_cache_says() {
+    let mut truth = Truth::default();
+    let mut taken = one_too_many(&mut truth);
+    let host = taken.after.nodes.get_mut(&NODE).unwrap().host.as_mut().unwrap();
+    host.state.inventory = inventory(0);
+    truth.violates(
+        Safety::NoClaimAgainstKnownRefusal,
+        &taken,
+        "s1 caches nothing that speaks against s1.1:n1#1",
+        &[("reason against it", "Capacity(VCPU)", "s1/nodes/n1/host")],
+    );
+}
+
+/// What a life of the node says when it goes.
+fn leaves(life: u64) -> Input {
+    let body = Body::Leave(Leave { at: Version(0) });
+    Input::Datagram(Datagram { src: of_node(life), dst: of_scheduler(), body })
+}
+
+#[test]
+fn a_node_that_left_is_not_claimed_on_until_a_later_life_speaks() {
+    let mut truth = Truth::default();
+    let node = truth.node(processors(2), Rules::ALL);
+    let mut scheduler = truth.scheduler(&node, Rules::ALL);
+    truth.step(&mut scheduler, leaves(1));
+    let mut deluded = scheduler.clone();
+    deluded.nodes.get_mut(&NODE).unwrap().presence = Default::default();
+    let placed = truth.place(&mut deluded, 1);
+    truth.violates(
+        Safety::NoClaimToUnavailable,
+        &placed,
+        "s1 sends s1.1:n1#0 to n1 only if it is available",
+        &[
+            ("presence", "Present", "s1/nodes/n1/presence"),
+            ("status", "Some(Up)", "s1/nodes/n1/host/state/status"),
+            ("left in life", "Some(1)", ""),
+        ],
+    );
+    truth.step(&mut scheduler, Input::Datagram(Datagram { src: of_node(2), ..snapshot(&node) }));
+    let placed = truth.place(&mut scheduler, 1);
+    assert_eq!(truth.check(Safety::NoClaimToUnavailable, &placed), Check::Holds);
+    assert!(truth.0.departed.is_empty());
+}
+
 /// A scheduler whose first claim was refused at 1.1, and the node, which has room again at 1.2.
 fn refused(truth: &mut Truth, rules: Rules) -> (node::Node, Scheduler) {
     let mut node = truth.node(processors(1), Rules::ALL);
@@ -163,6 +239,7 @@ fn no_claim_to_unavailable() {
         &[
             ("presence", "Suspected", "s1/nodes/n1/presence"),
             ("status", "Some(Up)", "s1/nodes/n1/host/state/status"),
+            ("left in life", "None", ""),
         ],
     );
 }
@@ -213,6 +290,22 @@ fn no_valid_host_gives_true_reasons() {
     truth.step(&mut scheduler, Input::Call(CLIENT, call.clone()));
     let answered = truth.step(&mut scheduler, Input::Chosen(attempt(1), None));
     assert_eq!(truth.check(Safety::AnswersAreTrue, &answered), Check::Holds);
+
+    let knows_nobody = scheduler::Disk::default();
+    let start =
+        |outputs: &mut _| Scheduler::start(SCHEDULER, knows_nobody, given(Rules::ALL), outputs);
+    let mut lonely = truth.start(start).after;
+    truth.step(&mut lonely, Input::Call(CLIENT, call.clone()));
+    let mut answered = truth.step(&mut lonely, Input::Chosen(attempt(1), None));
+    assert_eq!(truth.check(Safety::AnswersAreTrue, &answered), Check::Vacuous);
+    let placement = Placement::NoValidHost(Map::default());
+    answered.outputs = vec![Output::Answer(CLIENT, Answer { attempt: attempt(1), placement })];
+    truth.violates(
+        Safety::AnswersAreTrue,
+        &answered,
+        "s1 answers r1/1: no valid host, of one at least",
+        &[("nodes", "0", "s1/nodes")],
+    );
 
     // The node was never in this state.
     let lie = HostState { inventory: inventory(0), ..HostState::default() };
