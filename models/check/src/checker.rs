@@ -1,6 +1,6 @@
 //! stateright, the checker of record for safety and healing, over the same world.
 
-use crate::progress::{Limit, Stop};
+use crate::progress::{Limit, Stop, resident_bytes};
 use counterfoil_world::{Action, Protocol, Representation};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 use std::collections::{BTreeSet, HashSet};
@@ -41,6 +41,8 @@ pub struct Seen {
     pub stopped: Option<Stop>,
     /// How long it took.
     pub time: Duration,
+    /// How much the memory of the process grew meanwhile, in bytes.
+    pub grown_bytes: u64,
 }
 
 /// The name of the property that every state heals.
@@ -201,7 +203,7 @@ pub fn check<R>(world: R, heals: bool, search: Search, limit: Limit) -> Seen
 where
     R: Representation + Send + 'static,
 {
-    let started = Instant::now();
+    let before = (Instant::now(), resident_bytes());
     // A property that never fails keeps the search from ending at the last discovery.
     let never = HasDiscoveries::AllOf(["no such property"].into_iter().collect());
     let model = WorldModel::new(world, heals, limit.clone());
@@ -214,11 +216,11 @@ where
                 builder = builder.target_max_depth(depth + 2);
             }
             let checker = builder.spawn_bfs().join();
-            seen(&checker, &searched, heals, started, limit.stop())
+            seen(&checker, &searched, heals, before, limit.stop())
         }
         Search::Depth => {
             let checker = builder.spawn_dfs().join();
-            seen(&checker, &searched, heals, started, limit.stop())
+            seen(&checker, &searched, heals, before, limit.stop())
         }
     }
 }
@@ -228,10 +230,10 @@ fn seen<R: Representation + Send + 'static>(
     checker: &impl Checker<WorldModel<R>>,
     searched: &AtomicBool,
     heals: bool,
-    started: Instant,
+    before: (Instant, u64),
     stopped: Option<Stop>,
 ) -> Seen {
-    let time = started.elapsed();
+    let time = before.0.elapsed();
     searched.store(true, Ordering::Relaxed);
     let mut violated: BTreeSet<&'static str> = checker.discoveries().into_keys().collect();
     let unhealed = violated.remove(HEALS);
@@ -242,5 +244,6 @@ fn seen<R: Representation + Send + 'static>(
         heals: heals.then_some(!unhealed),
         stopped,
         time,
+        grown_bytes: resident_bytes().saturating_sub(before.1),
     }
 }

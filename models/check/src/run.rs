@@ -6,7 +6,7 @@ use crate::checker::{self, Search, Seen};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Which};
 use crate::convergence::{self, Judgement};
 use crate::explore::{Bound, Exploration, Sought, begin, explore, go_on};
-use crate::progress::{Limit, Progress, Stop, Watch};
+use crate::progress::{Limit, Progress, Stop, Watch, resident_bytes};
 use counterfoil_protocol::Notice;
 use counterfoil_world::protocol::Protocol;
 use counterfoil_world::{
@@ -65,7 +65,12 @@ impl Make {
         }
     }
 
-    /// Whether it counts the states that a scenario pins.
+    /// What is meant in a scenario whose states count up to names.
+    fn of(self, scenario: &Scenario) -> Make {
+        if self == Make::Interned && scenario.symmetry { Make::Symmetric } else { self }
+    }
+
+    /// Whether states are told apart as the plain world does.
     pub fn is_exact(self) -> bool {
         match self {
             Make::Plain | Make::Interned => true,
@@ -116,6 +121,8 @@ pub struct Answer {
     pub depth: usize,
     /// How long our own explorer took.
     pub time: Duration,
+    /// How much the memory of the process grew while it explored, in bytes; tables and queue included.
+    pub grown_bytes: u64,
     /// Liveness, if every state was explored.
     pub judgement: Option<Judgement>,
     /// What stateright saw.
@@ -195,7 +202,8 @@ pub fn run(scenario: &Scenario, options: &Options) -> Result<Report, CheckpointE
     let started = Instant::now();
     let deadline = options.time.map(|time| started + time);
     let world: World<Counterfoil> = World::new(scenario.clone());
-    let answers = options.makes.iter().map(|make| match make {
+    let makes: Vec<Make> = options.makes.iter().map(|make| make.of(scenario)).collect();
+    let answers = makes.iter().map(|make| match make {
         Make::Plain => {
             let new = || Plain::new(world.clone(), options.seed);
             let search = |world: &mut _, bound, progress: &_| Ok(explore(world, bound, progress));
@@ -260,7 +268,7 @@ where
 {
     let mut world = new();
     let scenario = world.world().scenario.clone();
-    let (ours, stateright, time) = both(&mut world, &new, search, make, options, deadline)?;
+    let (ours, stateright, spent) = both(&mut world, &new, search, make, options, deadline)?;
     // Where names do not count, an action has no name either, and weak fairness speaks of actions.
     let named = make != Make::Symmetric;
     let judgement = ours
@@ -281,12 +289,20 @@ where
         states: ours.states,
         distinct: ours.distinct(),
         depth: ours.depth(),
-        time,
+        time: spent.time,
+        grown_bytes: spent.grown_bytes,
         judgement,
         stateright,
         coverage: ours.coverage,
         trace,
     })
+}
+
+/// What a search took.
+#[derive(Clone, Copy)]
+struct Spent {
+    time: Duration,
+    grown_bytes: u64,
 }
 
 /// What our own explorer saw.
@@ -305,7 +321,7 @@ fn both<R>(
     make: Make,
     options: &Options,
     deadline: Option<Instant>,
-) -> Result<(Exploration<Counterfoil>, Seen, Duration), CheckpointError>
+) -> Result<(Exploration<Counterfoil>, Seen, Spent), CheckpointError>
 where
     R: Representation<Protocol = Counterfoil> + Send + 'static,
 {
@@ -325,10 +341,12 @@ where
         Make::Interned | Make::Symmetric | Make::AnyOrder | Make::SpentKept => Search::Depth,
     };
     let ours = || {
-        let started = Instant::now();
+        let (started, before) = (Instant::now(), resident_bytes());
         let seen = search(world, bound, &progress);
         progress.clear();
-        seen.map(|seen| (seen, started.elapsed()))
+        let spent =
+            Spent { time: started.elapsed(), grown_bytes: resident_bytes().saturating_sub(before) };
+        seen.map(|seen| (seen, spent))
     };
     let to_the_end = !matches!(sought, Sought::Of(_)) && options.depth.is_none();
     if options.threads > 1 && to_the_end {
@@ -342,18 +360,18 @@ where
             }
             (ours, stateright.join().expect("stateright does not panic"))
         });
-        let (ours, time) = ours?;
+        let (ours, spent) = ours?;
         if ours.is_complete() {
-            return Ok((ours, stateright, time));
+            return Ok((ours, stateright, spent));
         }
         let search = Search::Breadth(ours.judged_to());
-        return Ok((ours, checker::check(new(), false, search, limit), time));
+        return Ok((ours, checker::check(new(), false, search, limit), spent));
     }
-    let (ours, time) = ours()?;
+    let (ours, spent) = ours()?;
     let whole = ours.is_complete() && to_the_end;
     let by_stateright = if whole { by_stateright } else { Search::Breadth(ours.judged_to()) };
     let stateright = checker::check(new(), whole, by_stateright, limit);
-    Ok((ours, stateright, time))
+    Ok((ours, stateright, spent))
 }
 
 /// What is not as it should be.
@@ -396,7 +414,10 @@ fn findings(report: &Report, options: &Options) -> Vec<String> {
         Expect::Holds => answer.stopped.is_none(),
         Expect::Violates(_) => !answer.is_cut_off() && options.depth.is_none(),
     };
-    let counted = counted && options.as_declared && answer.make.is_exact();
+    // The count that is pinned is that of the world that is declared.
+    let declared = Make::Interned.of(&report.scenario);
+    let same = |make: Make| make == declared || (make.is_exact() && declared.is_exact());
+    let counted = counted && options.as_declared && same(answer.make);
     if let (true, Some(pinned)) = (counted, report.scenario.distinct)
         && pinned != answer.distinct
     {

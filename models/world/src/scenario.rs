@@ -20,6 +20,9 @@ pub struct Scenario {
     pub question: String,
     /// What the answer should be.
     pub expect: Expect,
+    /// Whether states that differ in names alone count as one.
+    #[serde(default)]
+    pub symmetry: bool,
     /// How many distinct states there should be, if all are explored.
     pub distinct: Option<u64>,
     /// The rules that are off.
@@ -264,12 +267,13 @@ impl Scenario {
             Timers::Late => "late timers",
             Timers::Calm => "calm timers",
         };
+        let names = if self.symmetry { ", up to names" } else { "" };
         let lapses = match self.lapses {
             Lapses::Free => ", free lapse",
             Lapses::Budget => "",
         };
         format!(
-            "{} x {} x {}, {clients}, {network}, {timers}{lapses}, {faults}",
+            "{} x {} x {}, {clients}, {network}, {timers}{lapses}, {faults}{names}",
             self.schedulers,
             self.nodes_at_start,
             self.requests.len()

@@ -265,6 +265,7 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
             name: "walk".to_owned(),
             question: "Does anything go wrong on a random walk?".to_owned(),
             expect: Expect::Holds,
+            symmetry: false,
             distinct: None,
             without: Vec::new(),
             network,
