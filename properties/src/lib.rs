@@ -254,7 +254,7 @@ impl Safety {
             }
             Safety::NoClaimToUnavailable => scheduler::no_claim_to_unavailable(step, history),
             Safety::Bounded => match step.process {
-                Process::Node { after, .. } => node::bounded(after),
+                Process::Node { before, after, .. } => node::bounded(before, after),
                 Process::Scheduler { after, .. } => scheduler::bounded(after, history),
                 Process::Client { after, .. } => client::bounded(after, history),
             },

@@ -241,7 +241,9 @@ fn orders_survive(node: &Node, last: &HostState) -> Option<Violation> {
 }
 
 /// See [`crate::Safety::Bounded`].
-pub(crate) fn bounded(node: &Node) -> Check {
+///
+/// A life that begins has decided nothing: it has no fences of the last.
+pub(crate) fn bounded(before: Option<&Node>, node: &Node) -> Check {
     let limits = &node.config().limits;
     let me = Actor::Node(node.id);
     let sizes = [
@@ -259,5 +261,11 @@ pub(crate) fn bounded(node: &Node) -> Check {
             path(me, &[&"fences", scheduler, &"decided"])
         })
     });
-    all(maps.chain(windows))
+    let begins = before.is_some_and(|before| before.incarnation() != node.incarnation());
+    let kept = begins.then(|| {
+        // The claim for want of whose fence it began may be decided in the same step.
+        let size = node.fences.len() as u64;
+        within("fences of a life that begins", size, 1, || path(me, &[&"fences"]))
+    });
+    all(maps.chain(windows).chain(kept))
 }

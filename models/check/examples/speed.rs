@@ -36,6 +36,7 @@ fn options(make: Make, threads: usize) -> Options {
         depth: None,
         threads,
         makes: vec![make],
+        reduced: true,
         checkpoint: None,
         as_declared: true,
     }

@@ -8,6 +8,7 @@ use crate::convergence::{self, Judgement};
 use crate::explore::{Bound, Exploration, Sought, begin, explore, go_on};
 use crate::progress::{Limit, Progress, Stop, Watch, resident_bytes};
 use counterfoil_protocol::Notice;
+use counterfoil_world::cluster::Reductions;
 use counterfoil_world::protocol::Protocol;
 use counterfoil_world::{
     Counterfoil, Coverage, Expect, Interned, Plain, Representation, Scenario, Trace, World,
@@ -31,6 +32,8 @@ pub struct Options {
     /// What states are made of. With several, each is explored; the first is what is reported, and
     /// the others must agree.
     pub makes: Vec<Make>,
+    /// Whether states are left out because others show what they would.
+    pub reduced: bool,
     /// Where to keep the search of our own explorer, if anywhere.
     pub checkpoint: Option<Checkpoint>,
     /// Whether to hold the answer and the count against what the scenario expects: not if it was
@@ -80,8 +83,8 @@ impl Make {
 
     /// The world of states of this make that are numbers.
     fn interned(self, mut world: World<Counterfoil>, seed: u64) -> Interned<Counterfoil> {
-        world.reductions.in_order = self != Make::AnyOrder;
-        world.reductions.spent = self != Make::SpentKept;
+        world.reductions.in_order &= self != Make::AnyOrder;
+        world.reductions.spent &= self != Make::SpentKept;
         match self {
             Make::Symmetric => Interned::symmetric(world, seed),
             Make::Plain | Make::Interned | Make::AnyOrder | Make::SpentKept => {
@@ -201,7 +204,10 @@ fn chosen(scenario: &Scenario, violated: &BTreeSet<&'static str>) -> Option<&'st
 pub fn run(scenario: &Scenario, options: &Options) -> Result<Report, CheckpointError> {
     let started = Instant::now();
     let deadline = options.time.map(|time| started + time);
-    let world: World<Counterfoil> = World::new(scenario.clone());
+    let mut world: World<Counterfoil> = World::new(scenario.clone());
+    if !options.reduced {
+        world.reductions = Reductions { spent: false, in_order: false };
+    }
     let makes: Vec<Make> = options.makes.iter().map(|make| make.of(scenario)).collect();
     let answers = makes.iter().map(|make| match make {
         Make::Plain => {
@@ -333,7 +339,7 @@ where
         Expect::Violates(property) => safety_index(property).map_or(Sought::None, Sought::Of),
         Expect::Holds => Sought::Any,
     };
-    let expected = scenario.distinct.filter(|_| options.as_declared);
+    let expected = scenario.distinct.filter(|_| options.as_declared && options.reduced);
     let progress = Progress::new(&scenario.name, expected, limit.clone());
     let bound = Bound { first_violation: sought, depth_max: options.depth };
     let by_stateright = match make {
@@ -417,7 +423,7 @@ fn findings(report: &Report, options: &Options) -> Vec<String> {
     // The count that is pinned is that of the world that is declared.
     let declared = Make::Interned.of(&report.scenario);
     let same = |make: Make| make == declared || (make.is_exact() && declared.is_exact());
-    let counted = counted && options.as_declared && same(answer.make);
+    let counted = counted && options.as_declared && options.reduced && same(answer.make);
     if let (true, Some(pinned)) = (counted, report.scenario.distinct)
         && pinned != answer.distinct
     {

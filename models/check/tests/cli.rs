@@ -181,6 +181,32 @@ fn a_search_that_was_cut_off_is_inconclusive() {
 }
 
 #[test]
+fn both_ways_come_to_one_verdict_and_the_factor_is_printed() {
+    assert_snapshot!(result("run two_by_two --symmetry verify --no-timing", 0));
+    let broken = "run without_refusals_teach --symmetry verify --reductions verify --no-timing";
+    assert_snapshot!(result(broken, 0));
+}
+
+#[test]
+fn memory_that_is_used_up_ends_a_search_without_a_conclusion() {
+    let stopped = result("run lossy --memory 1M --no-timing", 3);
+    assert!(stopped.contains("stopped (memory)") && stopped.contains("INCONCLUSIVE"), "{stopped}");
+}
+
+#[test]
+fn a_search_that_ran_out_of_time_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("search").display().to_string();
+    let stopped = result(&format!("run fences_run_out --checkpoint {kept} --time 0s"), 3);
+    assert!(stopped.contains("stopped (time)"), "{stopped}");
+    let whole = result(&format!("run fences_run_out --resume {kept} --no-timing"), 0);
+    assert_eq!(whole, result("run fences_run_out --no-timing", 0));
+    result(&format!("run last_slot_race --resume {kept}"), 5);
+    result(&format!("run last_slot_race fences_run_out --resume {kept}"), 2);
+    result("run last_slot_race --resume no_such_file", 5);
+}
+
+#[test]
 fn a_world_is_explored_by_hand() {
     let mut child = command("explore last_slot_race")
         .stdin(Stdio::piped())

@@ -15,6 +15,7 @@ fn every_quick_scenario_is_as_declared() {
         depth: None,
         threads: 2,
         makes: vec![Make::Plain, Make::Interned],
+        reduced: true,
         checkpoint: None,
         as_declared: true,
     };

@@ -19,6 +19,7 @@ fn no_reduction_changes_a_verdict() {
             depth,
             threads: 2,
             makes: vec![Make::Interned, Make::Symmetric, Make::AnyOrder, Make::SpentKept],
+            reduced: true,
             checkpoint: None,
             as_declared: depth.is_none(),
         };

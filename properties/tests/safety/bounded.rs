@@ -25,6 +25,15 @@ fn of_a_node() {
     truth.violates(Safety::Bounded, &taken, "2 <= allocations_max = 1", &[("size", "2", way)]);
 
     let mut taken = truth.step(&mut node, claims(1));
+    taken.after.durable.incarnation = taken.after.durable.incarnation.next();
+    taken.after.fences.insert(counterfoil_protocol::SchedulerId(7), Default::default());
+    taken.after.fences.insert(counterfoil_protocol::SchedulerId(8), Default::default());
+    let size = taken.after.fences.len();
+    assert!(size > 1);
+    let clause = format!("{size} <= fences of a life that begins = 1");
+    truth.violates(Safety::Bounded, &taken, &clause, &[("size", &size.to_string(), "n1/fences")]);
+
+    let mut taken = truth.step(&mut node, claims(1));
     let fence = taken.after.fences.get_mut(&SCHEDULER).unwrap();
     for number in 2..=64 {
         fence.decided.insert(counterfoil_protocol::ClaimNumber(number), None);

@@ -203,7 +203,8 @@ impl<'a> Bench<'a> {
     fn exploring(&self, name: &str) -> Vec<String> {
         let mut arguments = vec!["run".to_owned()];
         if self.arguments.scenarios.is_empty() {
-            arguments.extend(["--suite", "quick"].map(str::to_owned));
+            let how = ["--suite", "quick", "--world", "interned"];
+            arguments.extend(how.map(str::to_owned));
         }
         arguments.extend(self.arguments.scenarios.iter().map(|given| absolute(given)));
         arguments.extend(self.options(name));

@@ -212,7 +212,6 @@ impl Run {
         let mut makes = match (self.world, self.symmetry, self.reductions) {
             (Some(world), _, _) => world.makes(),
             (None, Switch::On, _) => vec![run::Make::Symmetric],
-            (None, _, Switch::Off) => vec![run::Make::SpentKept],
             (None, Switch::Off, Switch::On) if self.is_quick() => Make::Both.makes(),
             (None, _, _) => vec![run::Make::Interned],
         };

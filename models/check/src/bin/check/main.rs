@@ -92,6 +92,7 @@ fn run_scenarios(options: &Run) -> u8 {
         time: Some(options.time()),
         memory_bytes_max: Some(options.memory.0),
         makes: options.makes(),
+        reduced: options.reductions != arguments::Switch::Off,
         checkpoint: options.checkpoint(),
         depth: options.depth,
         threads: usize::from(options.threads),
