@@ -261,11 +261,10 @@ pub(crate) fn bounded(before: Option<&Node>, node: &Node) -> Check {
             path(me, &[&"fences", scheduler, &"decided"])
         })
     });
-    let begins = before.is_some_and(|before| before.incarnation() != node.incarnation());
-    let kept = begins.then(|| {
-        // The claim for want of whose fence it began may be decided in the same step.
-        let size = node.fences.len() as u64;
-        within("fences of a life that begins", size, 1, || path(me, &[&"fences"]))
+    let last = before.filter(|before| before.incarnation() != node.incarnation());
+    let kept = last.map(|last| {
+        let kept = node.fences.iter().filter(|(id, fence)| last.fences.get(*id) == Some(*fence));
+        within("fences kept of the last life", kept.count() as u64, 0, || path(me, &[&"fences"]))
     });
     all(maps.chain(windows).chain(kept))
 }
