@@ -9,14 +9,16 @@
 //! # Reductions
 //!
 //! Some states are not visited because what they would show is shown by others. Each reduction is
-//! about the world, not about one property, and changes no verdict:
+//! about the world, not about one property, and changes no verdict; the first two can be switched
+//! off ([`cluster::Reductions`]), and the checker's tests hold the verdicts against each other:
 //!
 //! - *Equal requests are made in order.* Of two requests that are yet to come, that ask for the
 //!   same at the same scheduler, and that no order names, the one with the lower name is made
 //!   first. Such requests differ in their names alone, and the properties only compare names; so
 //!   exchanging the two in every state of a run gives a run that breaks the same properties, and
-//!   one of the two is visited. Names decide one thing: a machine that asks its driver about
+//!   one of the two is visited. Names decide one thing more: a machine that asks its driver about
 //!   several attempts in one step asks in the order of their names, and is answered in that order.
+//!   Where states that differ in names alone count as one ([`interned`]), names decide neither.
 //! - *Spent datagrams are forgotten.* A datagram to a life that is over reaches nobody, and always
 //!   is. One that only repeats what its receiver can never unlearn ([`Protocol::is_old_news`]; stamps,
 //!   verdicts and decided claims are never unlearnt) changes nothing there and makes it say
