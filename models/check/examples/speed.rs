@@ -3,6 +3,7 @@
 //!
 //! `cargo run --release -p counterfoil-check --example speed`
 
+use counterfoil_check::checker::Seen;
 use counterfoil_check::progress::Limit;
 use counterfoil_check::run::{Answer, Make, Options, run};
 use counterfoil_check::suite::{Suite, find};
@@ -10,7 +11,8 @@ use counterfoil_check::walks;
 use counterfoil_protocol::Rule;
 use counterfoil_world::{Expect, Scenario};
 use std::error::Error;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Instant;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -20,12 +22,17 @@ const REPEATED: usize = 3;
 /// How many walks are taken at most for a counterexample.
 const WALKS_MAX: u64 = 5_000;
 
+const MAKES: [Make; 3] = [Make::Plain, Make::Interned, Make::Symmetric];
+
 fn main() -> Result<(), Box<dyn Error>> {
     let quick = Suite::Quick.scenarios()?;
     let largest = quick.into_iter().max_by_key(|scenario| scenario.distinct);
     let largest = largest.ok_or("the suite is empty")?;
-    searches(&largest)?;
-    counterexamples()
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.as_slice() {
+        [make, threads] => search(&largest, make, threads.parse()?),
+        _ => searches(&largest).and_then(|()| counterexamples()),
+    }
 }
 
 fn options(make: Make, threads: usize) -> Options {
@@ -42,40 +49,54 @@ fn options(make: Make, threads: usize) -> Options {
     }
 }
 
+/// One search in this process: seconds, transitions, distinct states and bytes of both engines.
+fn search(scenario: &Scenario, make: &str, threads: usize) -> Result<(), Box<dyn Error>> {
+    let make = MAKES.into_iter().find(|known| known.name() == make).ok_or("no such world")?;
+    let report = run(scenario, &options(make, threads))?;
+    assert!(report.is_expected(), "{:?}", report.findings);
+    let Answer { time, states, distinct, grown_bytes, stateright, .. } = report.answer;
+    println!("{} {states} {distinct} {grown_bytes}", time.as_secs_f64());
+    let Seen { states, distinct, time, grown_bytes, .. } = stateright;
+    println!("{} {states} {distinct} {grown_bytes}", time.as_secs_f64());
+    Ok(())
+}
+
+/// Every search in a process of its own, so that none has the memory of the last.
 fn searches(scenario: &Scenario) -> Result<(), Box<dyn Error>> {
     println!("{}: {}, {REPEATED} times each\n", scenario.name, scenario.bounds());
     println!(
-        "| world | engine | threads | distinct | transitions | s (range) | M transitions/s | bytes/distinct |"
+        "| world | engine | threads | distinct | transitions | s (range) | M transitions/s | \
+         bytes/distinct |\n|---|---|---|---|---|---|---|---|"
     );
-    println!("|---|---|---|---|---|---|---|---|");
     for threads in [1, 2] {
-        for make in [Make::Plain, Make::Interned, Make::Symmetric] {
-            let mut answers = Vec::new();
+        for make in MAKES {
+            let mut engines = [Vec::new(), Vec::new()];
             for _ in 0..REPEATED {
-                let report = run(scenario, &options(make, threads))?;
-                assert!(report.is_expected(), "{:?}", report.findings);
-                answers.push(report.answer);
+                let mut one = Command::new(std::env::current_exe()?);
+                let output = one.args([make.name(), &threads.to_string()]).output()?;
+                let text = String::from_utf8(output.stdout)?;
+                for (rows, line) in engines.iter_mut().zip(text.lines()) {
+                    let numbers: Result<Vec<f64>, _> = line.split(' ').map(str::parse).collect();
+                    rows.push(numbers?);
+                }
             }
-            let row = |engine: &str, of: &dyn Fn(&Answer) -> (Duration, u64, u64)| {
-                let times: Vec<f64> = answers.iter().map(|a| of(a).0.as_secs_f64()).collect();
-                let (states, bytes) = (of(&answers[0]).1, of(&answers[0]).2);
-                let distinct = answers[0].distinct;
-                let (best, median, worst) = spread(times);
-                // Side by side, memory is of both.
-                let bytes = match threads {
-                    1 => format!("{:.0}", bytes as f64 / distinct as f64),
-                    _ => "–".to_owned(),
+            for (engine, rows) in
+                ["ours, with liveness", "stateright, with healing"].iter().zip(engines)
+            {
+                let (best, median, worst) = spread(rows.iter().map(|row| row[0]).collect());
+                let [_, states, distinct, bytes] = rows[0][..] else {
+                    return Err("a search failed".into());
                 };
+                // Side by side, memory is of both.
+                let bytes =
+                    if threads == 1 { format!("{:.0}", bytes / distinct) } else { "–".into() };
                 println!(
-                    "| {} | {engine} | {threads} | {distinct} | {states} | {median:.2} ({best:.2} to {worst:.2}) | {:.2} | {bytes} |",
+                    "| {} | {engine} | {threads} | {distinct} | {states} | \
+                     {median:.2} ({best:.2} to {worst:.2}) | {:.2} | {bytes} |",
                     make.name(),
-                    states as f64 / median / 1e6,
+                    states / median / 1e6,
                 );
-            };
-            row("ours, with liveness", &|a| (a.time, a.states, a.grown_bytes));
-            row("stateright, with healing", &|a| {
-                (a.stateright.time, a.stateright.states, a.stateright.grown_bytes)
-            });
+            }
         }
     }
     println!();
