@@ -9,6 +9,7 @@ use std::path::Path;
 fn symmetric() -> Vec<Interned<Counterfoil>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.is_file());
     let worlds = files.map(|path| {
         let scenario = Scenario::load(&path).unwrap_or_else(|error| panic!("{error}"));
         Interned::symmetric(World::new(scenario), 0)
