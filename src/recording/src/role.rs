@@ -8,11 +8,12 @@ use counterfoil_protocol::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::{Debug, Display};
+use std::hash::Hash;
 
 /// A machine that starts from a disk, and whose inputs can be recorded.
 pub trait Role: Machine<Input: Clone + Debug + Serialize + DeserializeOwned> {
     /// The name of an actor of this role.
-    type Id: Copy + Debug + Display;
+    type Id: Copy + Debug + Display + Ord + Hash;
 
     /// What an actor of this role keeps on disk.
     type Disk: Clone + Debug + Default + PartialEq;

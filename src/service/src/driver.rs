@@ -1,41 +1,52 @@
-//! Drives a machine: waits for inputs, hands them to it, carries out what it says.
+//! Drives machines: waits for inputs, hands them over, carries out what the machines say.
 //!
-//! One turn takes a bounded batch of inputs. What came of them is first recorded, then committed,
-//! then carried out, so that nothing is told that a crash could take back, and nothing that was
-//! told is missing from the recording.
+//! A driver has the machines of one process, all of one role: one scheduler, or as many nodes as
+//! live in it. One turn takes a bounded batch of inputs for any of them. What came of them is first
+//! recorded, then committed, all with one flush to disk, then carried out; so nothing is told that a
+//! crash could take back, and nothing that was told is missing from a recording.
 
 use crate::store::{Store, StoreError};
 use crate::timers::Timers;
-use counterfoil_protocol::{Choice, Config, Given, Output, Record};
+use counterfoil_protocol::{Choice, Config, Given, Output, Record, Timer};
 use counterfoil_recording::{Batch, Entry, Header, Role, Writer, digest};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-/// Inputs that one turn takes from outside, at most; and timers, at most.
-pub const BATCH_MAX: usize = 256;
+/// Timers that one turn takes, at most.
+pub const TIMERS_MAX: usize = 1024;
 
-/// What is around a machine.
+/// What is around the machines of a process.
 pub trait Outside<R: Role> {
-    /// Waits until something happens or `deadline` has come, and appends up to [`BATCH_MAX`]
-    /// inputs. Breaks when the machine is to stop.
+    /// Waits until something happens or `deadline` has come, and appends what is to be handed over:
+    /// a bounded number of inputs, each with the actor that it is for. Breaks when the machines are
+    /// to stop.
     ///
     /// # Errors
     /// If nothing can happen any more.
     fn wait(
         &mut self,
         deadline: Option<Instant>,
-        inputs: &mut Vec<R::Input>,
+        inputs: &mut Vec<(R::Id, R::Input)>,
     ) -> io::Result<ControlFlow<()>>;
+
+    /// The machine is about to take this input.
+    fn before(&mut self, _: &R::Input) {}
+
+    /// The machine has taken the input that was shown before.
+    fn after(&mut self, _: &R) {}
 
     /// Makes a choice for the machine; `None` if it will be made later.
     fn choose(&mut self, machine: &R, choice: &Choice) -> Option<R::Input>;
 
-    /// Carries out a send, a call, an answer, or what became of a request. What cannot be carried
-    /// out is lost, like a datagram.
-    fn carry_out(&mut self, output: Output);
+    /// Carries out a send, a call, an answer, or what became of a request, for actor `id`. What
+    /// cannot be carried out is lost, like a datagram.
+    fn carry_out(&mut self, id: R::Id, output: Output);
+
+    /// All of a turn was carried out.
+    fn flush(&mut self) {}
 }
 
 /// Why a driver cannot go on.
@@ -57,78 +68,117 @@ pub enum DriverError {
     Wait(#[from] io::Error),
 }
 
-/// Drives one machine.
+/// Drives the machines of one process.
 #[derive(Debug)]
 pub struct Driver<R: Role> {
-    machine: R,
+    actors: BTreeMap<R::Id, Actor<R>>,
     store: Store<R>,
-    recording: Option<(Writer, PathBuf)>,
-    timers: Timers,
+    timers: Timers<(R::Id, Timer)>,
     started: Instant,
+    effects: Effects<R>,
 }
 
-/// What came of a batch so far.
-struct Effects<I> {
-    entries: Vec<Entry<I>>,
-    records: Vec<Record>,
-    outward: Vec<Output>,
+/// A machine, and where it is recorded.
+#[derive(Debug)]
+struct Actor<R: Role> {
+    machine: R,
+    recording: Option<(Writer, PathBuf)>,
+    /// What is recorded of the turn so far.
+    entries: Vec<Entry<R::Input>>,
 }
 
-/// What is still to be handed to the machine.
+/// What came of a turn so far.
+#[derive(Debug)]
+struct Effects<R: Role> {
+    records: Vec<(R::Id, Record)>,
+    outward: Vec<(R::Id, Output)>,
+    /// Actors with entries to record.
+    recorded: Vec<R::Id>,
+}
+
+/// What is still to be handed to a machine.
 enum Next<I> {
     Input(I),
     Choice(Choice),
 }
 
 impl<R: Role> Driver<R> {
-    /// Starts the next life of `id` from `disk`, which was loaded from `store`, and records it in
-    /// `recording`, if given.
+    /// Starts the next life of every actor from its disk, which was loaded from the store, and
+    /// records it in the file that `recording` names for it, if it does.
     ///
     /// # Errors
-    /// If its start cannot be recorded or committed; then it has not started.
+    /// If a start cannot be recorded or committed; then none has started.
     pub fn start(
-        id: R::Id,
-        (store, disk): (Store<R>, R::Disk),
-        config: Config,
-        recording: Option<&Path>,
+        (store, disks): (Store<R>, BTreeMap<R::Id, R::Disk>),
+        config: &Config,
+        recording: impl Fn(R::Id) -> Option<PathBuf>,
         outside: &mut impl Outside<R>,
     ) -> Result<Self, DriverError> {
-        let mut outputs = Vec::new();
-        let machine = R::start(id, disk.clone(), Given::new(config.clone()), &mut outputs);
-        let origin = R::origin(id, disk);
-        let header = Header { origin, config, started: digest(&outputs) };
-        let create = |path: &Path| {
-            let writer = Writer::create(path, &header)
-                .map_err(|source| DriverError::Recording { path: path.to_owned(), source })?;
-            Ok::<_, DriverError>((writer, path.to_owned()))
+        let given = Given::new(config.clone());
+        let mut driver = Driver {
+            actors: BTreeMap::new(),
+            store,
+            timers: Timers::default(),
+            started: Instant::now(),
+            effects: Effects::none(),
         };
-        let recording = recording.map(create).transpose()?;
-        let (timers, started) = (Timers::default(), Instant::now());
-        let mut driver = Driver { machine, store, recording, timers, started };
-        let (mut effects, mut todo) = (Effects::none(), VecDeque::new());
-        driver.sort(outputs, &mut effects, &mut todo);
-        driver.finish(todo, effects, outside)?;
+        let mut todo = VecDeque::new();
+        for (id, disk) in disks {
+            let mut outputs = Vec::new();
+            let machine = R::start(id, disk.clone(), given.clone(), &mut outputs);
+            let header = Header {
+                origin: R::origin(id, disk),
+                config: config.clone(),
+                started: digest(&outputs),
+            };
+            let create = |path: PathBuf| match Writer::create(&path, &header) {
+                Ok(writer) => Ok((writer, path)),
+                Err(source) => Err(DriverError::Recording { path, source }),
+            };
+            let recording = recording(id).map(create).transpose()?;
+            driver.actors.insert(id, Actor { machine, recording, entries: Vec::new() });
+            driver.sort(id, &mut outputs, &mut todo);
+        }
+        driver.finish(outside)?;
         Ok(driver)
     }
 
-    /// The machine.
-    pub fn machine(&self) -> &R {
-        &self.machine
+    /// The machine of an actor of this process.
+    ///
+    /// # Panics
+    /// If it is of another process.
+    pub fn machine(&self, id: R::Id) -> &R {
+        &self.actors[&id].machine
     }
 
-    /// Hands `inputs` to the machine, as one batch, and carries out what comes of them.
+    /// The machines, by name.
+    pub fn machines(&self) -> impl Iterator<Item = (R::Id, &R)> {
+        self.actors.iter().map(|(id, actor)| (*id, &actor.machine))
+    }
+
+    /// Hands `inputs` over, as one batch, and carries out what comes of them. One for an actor of
+    /// another process is left out.
     ///
     /// # Errors
     /// If the batch cannot be recorded or committed; then nothing of it was carried out.
     pub fn give(
         &mut self,
-        inputs: impl IntoIterator<Item = R::Input>,
+        inputs: impl IntoIterator<Item = (R::Id, R::Input)>,
         outside: &mut impl Outside<R>,
     ) -> Result<(), DriverError> {
-        self.finish(inputs.into_iter().map(Next::Input).collect(), Effects::none(), outside)
+        let (mut outputs, mut todo) = (Vec::new(), VecDeque::new());
+        for (id, input) in inputs {
+            todo.push_back(Next::Input(input));
+            // What is chosen is handed over before anything else.
+            while let Some(next) = todo.pop_front() {
+                self.step(id, next, &mut outputs, outside);
+                self.sort(id, &mut outputs, &mut todo);
+            }
+        }
+        self.finish(outside)
     }
 
-    /// One turn: waits, and gives the machine what happened. Breaks when it is to stop.
+    /// One turn: waits, and hands over what happened. Breaks when it is to stop.
     ///
     /// # Errors
     /// As [`Driver::give`], and if nothing can be waited for.
@@ -136,8 +186,8 @@ impl<R: Role> Driver<R> {
         let mut inputs = Vec::new();
         let flow = outside.wait(self.timers.next(), &mut inputs)?;
         let now = Instant::now();
-        let due = std::iter::from_fn(|| self.timers.take_due(now)).take(BATCH_MAX);
-        inputs.extend(due.map(R::timer));
+        let due = std::iter::from_fn(|| self.timers.take_due(now)).take(TIMERS_MAX);
+        inputs.extend(due.map(|(id, timer)| (id, R::timer(timer))));
         self.give(inputs, outside)?;
         Ok(flow)
     }
@@ -151,58 +201,47 @@ impl<R: Role> Driver<R> {
         Ok(())
     }
 
-    fn finish(
+    fn step(
         &mut self,
-        mut todo: VecDeque<Next<R::Input>>,
-        mut effects: Effects<R::Input>,
+        id: R::Id,
+        next: Next<R::Input>,
+        outputs: &mut Vec<Output>,
         outside: &mut impl Outside<R>,
-    ) -> Result<(), DriverError> {
-        while let Some(next) = todo.pop_front() {
-            let input = match next {
-                Next::Input(input) => input,
-                Next::Choice(choice) => match outside.choose(&self.machine, &choice) {
-                    Some(input) => input,
-                    None => continue,
-                },
-            };
-            let mut outputs = Vec::new();
-            self.machine.handle(input.clone(), &mut outputs);
-            effects.entries.push(Entry { input, outputs: digest(&outputs) });
-            self.sort(outputs, &mut effects, &mut todo);
+    ) {
+        let Some(actor) = self.actors.get_mut(&id) else { return };
+        let input = match next {
+            Next::Input(input) => input,
+            Next::Choice(choice) => match outside.choose(&actor.machine, &choice) {
+                Some(input) => input,
+                None => return,
+            },
+        };
+        outside.before(&input);
+        let recorded = actor.recording.is_some().then(|| input.clone());
+        actor.machine.handle(input, outputs);
+        outside.after(&actor.machine);
+        if let Some(input) = recorded {
+            if actor.entries.is_empty() {
+                self.effects.recorded.push(id);
+            }
+            actor.entries.push(Entry { input, outputs: digest(outputs) });
         }
-        if let Some((writer, path)) = &mut self.recording
-            && !effects.entries.is_empty()
-        {
-            let batch = Batch { elapsed: self.started.elapsed(), entries: effects.entries };
-            let written = writer.write(&batch);
-            written.map_err(|source| DriverError::Recording { path: path.clone(), source })?;
-        }
-        if !effects.records.is_empty() {
-            self.store.commit(&effects.records)?;
-        }
-        for output in effects.outward {
-            outside.carry_out(output);
-        }
-        Ok(())
     }
 
-    /// Sets timers; puts choices before everything else that is to be handed in; keeps the rest for
-    /// when the batch is committed.
-    fn sort(
-        &mut self,
-        outputs: Vec<Output>,
-        effects: &mut Effects<R::Input>,
-        todo: &mut VecDeque<Next<R::Input>>,
-    ) {
+    /// Sets timers; puts choices before everything else that is to be handed over; keeps the rest
+    /// for when the turn is committed.
+    fn sort(&mut self, id: R::Id, outputs: &mut Vec<Output>, todo: &mut VecDeque<Next<R::Input>>) {
         let mut choices = Vec::new();
-        for output in outputs {
+        for output in outputs.drain(..) {
             match output {
-                Output::Persist(record) => effects.records.push(record),
-                Output::SetTimer { timer, after } => self.timers.set(timer, Instant::now() + after),
+                Output::Persist(record) => self.effects.records.push((id, record)),
+                Output::SetTimer { timer, after } => {
+                    self.timers.set((id, timer), Instant::now() + after);
+                }
                 Output::Choose(choice) => choices.push(choice),
                 Output::Notice(notice) => tracing::trace!(?notice),
                 Output::Send(_) | Output::Call(..) | Output::Answer(..) | Output::Ended(..) => {
-                    effects.outward.push(output);
+                    self.effects.outward.push((id, output));
                 }
             }
         }
@@ -210,11 +249,32 @@ impl<R: Role> Driver<R> {
             todo.push_front(Next::Choice(choice));
         }
     }
+
+    /// Records, commits and carries out what came of the turn.
+    fn finish(&mut self, outside: &mut impl Outside<R>) -> Result<(), DriverError> {
+        let elapsed = self.started.elapsed();
+        for id in self.effects.recorded.drain(..) {
+            let actor = self.actors.get_mut(&id).expect("it took a step");
+            let entries = std::mem::take(&mut actor.entries);
+            let (writer, path) = actor.recording.as_mut().expect("it has entries");
+            let written = writer.write(&Batch { elapsed, entries });
+            written.map_err(|source| DriverError::Recording { path: path.clone(), source })?;
+        }
+        if !self.effects.records.is_empty() {
+            self.store.commit(&self.effects.records)?;
+            self.effects.records.clear();
+        }
+        for (id, output) in self.effects.outward.drain(..) {
+            outside.carry_out(id, output);
+        }
+        outside.flush();
+        Ok(())
+    }
 }
 
-impl<I> Effects<I> {
+impl<R: Role> Effects<R> {
     fn none() -> Self {
-        Effects { entries: Vec::new(), records: Vec::new(), outward: Vec::new() }
+        Effects { records: Vec::new(), outward: Vec::new(), recorded: Vec::new() }
     }
 }
 

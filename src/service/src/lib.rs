@@ -3,16 +3,20 @@
 //! [`driver`] is the loop that all roles share. [`node`], [`scheduler`] and [`up`] are what is
 //! around a machine of each role; `up` is the client, and starts the others.
 
+pub mod book;
+mod clients;
 pub mod driver;
+pub mod key;
 pub mod link;
+pub mod meters;
 pub mod node;
-pub mod peers;
+pub mod packet;
+pub mod post;
 pub mod scheduler;
 pub mod serve;
 pub mod stop;
 pub mod store;
 pub mod timers;
-pub mod udp;
 pub mod up;
 pub mod wire;
 pub mod workload;

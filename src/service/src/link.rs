@@ -68,6 +68,12 @@ impl Link {
     }
 }
 
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.shut();
+    }
+}
+
 impl Incoming {
     /// The next frame.
     ///

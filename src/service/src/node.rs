@@ -1,108 +1,357 @@
-//! What is around a node: a socket.
+//! What is around the nodes of a process: a socket, and whoever speaks to them.
 //!
-//! A node needs to be told of no scheduler. It answers whoever speaks to it at the address that the
-//! datagram came from, and schedulers speak first, and again after either has restarted.
+//! One process has one node, or many, each with its own name and life, and one store whose flushes
+//! serve all. A node answers whoever speaks to it. It makes itself known to the schedulers, and they
+//! speak first.
 
-use crate::driver::{BATCH_MAX, Driver, Outside};
-use crate::peers::Routes;
-use crate::serve::{Common, EVENTS_MAX, ServeError, config, gather, say_ready};
-use crate::stop;
+use crate::book::{Book, ROUND};
+use crate::driver::{Driver, Outside};
+use crate::key::Keys;
+use crate::meters::{Drop, Meters};
+use crate::packet::MESSAGE_MAX;
+use crate::post::{Post, Waker};
+use crate::serve::{Common, ServeError, say_ready};
+use crate::stop::{self, Asked};
 use crate::store::Store;
-use crate::udp::{Arrival, Dropped, Udp};
+use crate::wire::{self, Message, OrderId, Peer, encode_message};
 use counterfoil_protocol::node::{Change, Input, Order};
-use counterfoil_protocol::{Choice, Inventory, Node, NodeId, Output, Record};
+use counterfoil_protocol::{
+    Actor, Address, Body, Choice, Datagram, HostState, Incarnation, Inventory, Node, NodeId,
+    Output, Record, Resources, SchedulerId, Snapshot, Stamp, Version,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
-/// What a node is told.
+/// What a process of nodes is told.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Its name.
-    pub id: NodeId,
-    /// What it has.
+    /// The nodes.
+    pub ids: Vec<NodeId>,
+    /// What each of them has.
     pub inventory: Inventory,
     /// What every daemon is told.
     pub common: Common,
 }
 
-struct AroundNode {
-    udp: Udp,
-    routes: Routes,
+struct AroundNodes {
+    post: Post,
+    book: Book,
+    own: BTreeSet<NodeId>,
+    /// The life of each node, as far as it was told to others.
+    lives: BTreeMap<NodeId, Incarnation>,
+    /// The last order of each scheduler to each node.
+    ordered: BTreeMap<(NodeId, SchedulerId), (Incarnation, u64)>,
     events: Receiver<Event>,
+    meters: Arc<Meters>,
+    next_round: Instant,
+    stops: bool,
 }
 
-enum Event {
-    Arrival(Arrival),
+/// What happens around nodes, besides what arrives at the socket.
+pub(crate) enum Event {
+    /// Peers listen here.
+    Seeds(Vec<SocketAddr>),
+    /// The keys are others from now on.
+    Keys(Option<Keys>),
+    /// Every node has this from now on.
+    Inventory(Inventory),
+    /// To stop.
     Stop,
 }
 
-/// Runs a node until it is asked to stop.
+/// Says to the nodes of this process what happens.
+#[derive(Clone)]
+struct Say {
+    events: Sender<Event>,
+    waker: Waker,
+}
+
+impl Say {
+    /// Whether there is still someone to be told.
+    fn say(&self, event: Event) -> bool {
+        let said = self.events.send(event).is_ok();
+        self.waker.wake();
+        said
+    }
+}
+
+/// Whether what such a node can come to say of itself fits a packet.
 ///
 /// # Errors
-/// If it cannot start, or can no longer keep what it promised.
-pub fn serve(options: &Options) -> Result<(), ServeError> {
-    let Options { id, inventory, common } = options;
-    let change = Record::Node(Change::Inventory(inventory.clone()));
-    let (store, disk) = Store::<Node>::open(&common.store()?, *id, &[change])?;
-    let (say, events) = sync_channel(EVENTS_MAX);
-    let deliver = {
-        let say = say.clone();
-        move |arrival| match say.send(Event::Arrival(arrival)) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        }
-    };
-    let udp = Udp::listen(common.listen, Dropped::default(), deliver)
-        .map_err(|source| ServeError::Listen { address: common.listen, source })?;
-    stop::when_asked(common.until_stdin_closes, move || {
-        // It fails only if the node has stopped.
-        let _ = say.send(Event::Stop);
-    })?;
-    let address = udp.address()?;
-    let mut around = AroundNode { udp, routes: Routes::default(), events };
-    let reordered = disk.inventory != *inventory;
-    let recording = common.recording.as_deref();
-    let mut driver = Driver::start(*id, (store, disk), config(), recording, &mut around)?;
-    if reordered {
-        let order = Order::Inventory(inventory.clone());
-        driver.give([Input::Order(order)], &mut around)?;
+/// If it may not: then the node would not be heard.
+pub fn check_inventory(inventory: &Inventory, groups_max: usize) -> Result<(), ServeError> {
+    let too_much = |what: &str| Err(ServeError::TooMuch(what.to_owned()));
+    if inventory.classes.len() > wire::CLASSES_MAX {
+        return too_much(&format!("the inventory has over {} resource classes", wire::CLASSES_MAX));
     }
-    tracing::info!(node = %id, %address, life = %driver.machine().incarnation(), "started");
-    say_ready(&[address])?;
+    if inventory.traits.len() > wire::NAMES_MAX || inventory.aggregates.len() > wire::NAMES_MAX {
+        return too_much(&format!(
+            "the inventory has over {} traits or aggregates",
+            wire::NAMES_MAX
+        ));
+    }
+    let full = inventory.classes.keys().map(|class| (class.clone(), u64::MAX));
+    let used: Resources = full.collect();
+    let life = Some(Incarnation(u64::MAX));
+    let snapshot = Message::Datagram(Datagram {
+        src: Address { actor: Actor::Node(NodeId(u32::MAX)), incarnation: life },
+        dst: Address { actor: Actor::Scheduler(SchedulerId(u32::MAX)), incarnation: life },
+        body: Body::Snapshot(Snapshot {
+            at: Version(u64::MAX),
+            state: HostState { inventory: inventory.clone(), used, ..HostState::default() },
+        }),
+    });
+    let room = MESSAGE_MAX.saturating_sub(groups_max * GROUP_BYTES);
+    let mut bytes = Vec::new();
+    let length = encode_message(&snapshot, &mut bytes).map_or_else(|long| long.0, |end| end);
+    if length <= room {
+        return Ok(());
+    }
+    too_much(&format!(
+        "the inventory takes {length} bytes of a packet in which {room} are left beside \
+         {groups_max} groups: use fewer or shorter resource classes, traits and aggregates"
+    ))
+}
+
+/// What one group takes in a snapshot, at most: its tag, its number and its count.
+const GROUP_BYTES: usize = 1 + 10 + 5;
+
+/// Runs nodes until they are asked to stop.
+///
+/// `inventory` reads again what the nodes have, for a reload; `None` if there is nothing to read.
+///
+/// # Errors
+/// If they cannot start, or can no longer keep what they promised.
+pub fn serve(
+    options: &Options,
+    inventory: impl Fn() -> Option<Inventory> + Clone + Send + 'static,
+) -> Result<(), ServeError> {
+    let Options { ids, common, .. } = options;
+    check_inventory(&options.inventory, 0)?;
+    let meters = Arc::new(Meters::default());
+    let post = common.post(&meters)?;
+    let initial = |_| vec![Record::Node(Change::Inventory(options.inventory.clone()))];
+    let kept = match common.store()? {
+        Some(path) => Store::<Node>::open(&path, ids, initial)?,
+        None => Store::forgetful(ids, initial),
+    };
+    let bound_to = post.bound_to()?;
+    let (events, happened) = channel();
+    let say = Say { events, waker: post.waker() };
+    ask(common, &say, inventory)?;
+    let mut around = AroundNodes {
+        post,
+        book: Book::new(Vec::new()),
+        own: ids.iter().copied().collect(),
+        lives: BTreeMap::new(),
+        ordered: BTreeMap::new(),
+        events: happened,
+        meters: Arc::clone(&meters),
+        next_round: Instant::now(),
+        stops: false,
+    };
+    let recording = |id| recording_of(common, ids, id);
+    let mut driver = Driver::start(kept, &common.config, recording, &mut around)?;
+    around.introduce(&driver);
+    let inventories = around.orders(&driver, &options.inventory);
+    driver.give(inventories, &mut around)?;
+    tracing::info!(nodes = ids.len(), first = %ids[0], address = %bound_to, "started");
+    say_ready(&[bound_to])?;
     driver.run(&mut around)?;
-    around.udp.dropped().report();
-    tracing::info!(node = %id, "stopped");
+    // Those that have drained say that they go; the others are only silent.
+    driver.give(ids.iter().map(|id| (*id, Input::Order(Order::Leave))), &mut around)?;
+    meters.report();
+    tracing::info!(nodes = ids.len(), "stopped");
     Ok(())
 }
 
-impl Outside<Node> for AroundNode {
+/// Where the run of `id` is recorded.
+fn recording_of(common: &Common, ids: &[NodeId], id: NodeId) -> Option<PathBuf> {
+    let path: &Path = common.recording.as_deref()?;
+    Some(if ids.len() == 1 { path.to_owned() } else { path.join(format!("{id}.recording")) })
+}
+
+fn ask(
+    common: &Common,
+    say: &Say,
+    inventory: impl Fn() -> Option<Inventory> + Clone + Send + 'static,
+) -> Result<(), ServeError> {
+    let seeds = say.clone();
+    common.resolve(move |addresses| seeds.say(Event::Seeds(addresses)))?;
+    let (asked, again) = (say.clone(), common.clone());
+    stop::when_asked(common.until_stdin_closes, move |what| match what {
+        Asked::Stop => {
+            asked.say(Event::Stop);
+        }
+        Asked::Reload => {
+            match again.keys() {
+                Ok(keys) => {
+                    asked.say(Event::Keys(keys));
+                }
+                Err(error) => tracing::error!(%error, "the keys stay what they were"),
+            }
+            if let Some(inventory) = inventory() {
+                asked.say(Event::Inventory(inventory));
+            }
+        }
+    })?;
+    Ok(())
+}
+
+impl AroundNodes {
+    /// Makes the nodes known to others from now on.
+    fn introduce(&mut self, driver: &Driver<Node>) {
+        let address = self.post.address();
+        let peer = |(id, node): (NodeId, &Node)| Peer {
+            actor: Actor::Node(id),
+            incarnation: node.incarnation(),
+            address,
+        };
+        self.book.set_own(driver.machines().map(peer).collect());
+        self.lives = driver.machines().map(|(id, node)| (id, node.incarnation())).collect();
+    }
+
+    /// Orders for the nodes that have something else.
+    fn orders(&self, driver: &Driver<Node>, inventory: &Inventory) -> Vec<(NodeId, Input)> {
+        let other = |(_, node): &(NodeId, &Node)| node.durable.inventory != *inventory;
+        let order = |id| (id, Input::Order(Order::Inventory(inventory.clone())));
+        driver.machines().filter(other).map(|(id, _)| order(id)).collect()
+    }
+
+    fn on_event(&mut self, event: Event, inputs: &mut Vec<(NodeId, Input)>) {
+        match event {
+            Event::Seeds(addresses) => self.book.add_seeds(addresses),
+            Event::Keys(keys) => self.post.set_keys(keys),
+            Event::Inventory(inventory) => {
+                let order = |id: &NodeId| (*id, Input::Order(Order::Inventory(inventory.clone())));
+                inputs.extend(self.own.iter().map(order));
+            }
+            Event::Stop => self.stops = true,
+        }
+    }
+
+    fn on_order(
+        &mut self,
+        from: SocketAddr,
+        id: OrderId,
+        order: wire::Order,
+        inputs: &mut Vec<(NodeId, Input)>,
+    ) {
+        let of_this_life = self.lives.get(&id.node) == Some(&id.incarnation);
+        if !of_this_life {
+            return self.meters.dropped(Drop::Stranger);
+        }
+        let (this, last) = ((id.life, id.number), self.ordered.get(&(id.node, id.scheduler)));
+        if last.is_none_or(|last| *last < this) {
+            self.ordered.insert((id.node, id.scheduler), this);
+            let wire::Order::Status(status) = order;
+            tracing::info!(node = %id.node, scheduler = %id.scheduler, ?status, "ordered");
+            inputs.push((id.node, Input::Order(Order::Status(status))));
+        }
+        self.post.send(from, &Message::Ordered(id));
+    }
+
+    fn on_message(
+        &mut self,
+        from: SocketAddr,
+        message: Message,
+        now: Instant,
+        inputs: &mut Vec<(NodeId, Input)>,
+    ) {
+        match message {
+            Message::Datagram(datagram) => match datagram.dst.actor {
+                Actor::Node(id) if self.own.contains(&id) => {
+                    let new = self.book.heard(datagram.src, from, now);
+                    if new {
+                        self.greet(from);
+                    }
+                    inputs.push((id, Input::Datagram(datagram)));
+                }
+                Actor::Node(_) | Actor::Scheduler(_) | Actor::Client(_) => {
+                    self.meters.dropped(Drop::Stranger);
+                }
+            },
+            Message::Peers(peers) => {
+                for peer in peers {
+                    // A node has no use for other nodes.
+                    let scheduler = matches!(peer.actor, Actor::Scheduler(_));
+                    if scheduler && self.book.learn(peer, now) {
+                        self.greet(peer.address);
+                    }
+                }
+            }
+            Message::WhoIsThere { nodes } => {
+                let post = &mut self.post;
+                self.book.answer(from, nodes, |to, message| post.send(to, &message));
+            }
+            Message::Order(id, order) => self.on_order(from, id, order, inputs),
+            Message::Ordered(_) => self.meters.dropped(Drop::Stranger),
+        }
+    }
+
+    fn greet(&mut self, to: SocketAddr) {
+        let post = &mut self.post;
+        self.book.introduce(to, |to, message| post.send(to, &message));
+    }
+
+    fn take_in(&mut self, inputs: &mut Vec<(NodeId, Input)>) -> io::Result<()> {
+        while let Ok(event) = self.events.try_recv() {
+            self.on_event(event, inputs);
+        }
+        let mut messages = Vec::new();
+        self.post.receive(|from, message| messages.push((from, message)))?;
+        let now = Instant::now();
+        for (from, message) in messages {
+            self.on_message(from, message, now, inputs);
+        }
+        if self.next_round <= now {
+            self.next_round = now + ROUND;
+            let post = &mut self.post;
+            self.book.round(now, |to, message| post.send(to, &message));
+            self.post.flush();
+        }
+        Ok(())
+    }
+}
+
+impl Outside<Node> for AroundNodes {
     fn wait(
         &mut self,
         deadline: Option<Instant>,
-        inputs: &mut Vec<Input>,
+        inputs: &mut Vec<(NodeId, Input)>,
     ) -> io::Result<ControlFlow<()>> {
-        for event in gather(&self.events, deadline, BATCH_MAX) {
-            match event {
-                Event::Arrival(Arrival::Datagram(datagram, from)) => {
-                    self.routes.heard(datagram.src, from);
-                    inputs.push(Input::Datagram(*datagram));
-                }
-                Event::Arrival(Arrival::Broken(error)) => return Err(error),
-                Event::Stop => return Ok(ControlFlow::Break(())),
-            }
+        self.take_in(inputs)?;
+        if inputs.is_empty() && !self.stops {
+            let until = deadline.map_or(self.next_round, |at| at.min(self.next_round));
+            self.post.wait(Some(until))?;
+            self.take_in(inputs)?;
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(if self.stops { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    fn after(&mut self, node: &Node) {
+        let Stamp { incarnation, .. } = node.stamp();
+        if self.lives.get(&node.id) != Some(&incarnation) {
+            self.lives.insert(node.id, incarnation);
+        }
     }
 
     fn choose(&mut self, _: &Node, _: &Choice) -> Option<Input> {
         None
     }
 
-    fn carry_out(&mut self, output: Output) {
+    fn carry_out(&mut self, _: NodeId, output: Output) {
         match output {
-            Output::Send(datagram) => self.udp.send(&datagram, self.routes.to(datagram.dst)),
+            Output::Send(datagram) => match self.book.to(datagram.dst) {
+                Some(to) => self.post.send(to, &Message::Datagram(datagram)),
+                None => self.meters.dropped(Drop::Stranger),
+            },
             Output::Persist(_)
             | Output::Call(..)
             | Output::Answer(..)
@@ -111,5 +360,10 @@ impl Outside<Node> for AroundNode {
             | Output::Ended(..)
             | Output::Notice(_) => {}
         }
+    }
+
+    fn flush(&mut self) {
+        self.post.flush();
+        self.book.end_turn();
     }
 }

@@ -1,29 +1,42 @@
 //! What is around a scheduler: a socket to the nodes, connections to the clients, and a policy.
 
-use crate::driver::{BATCH_MAX, Driver, Outside};
-use crate::link::{Incoming, Link, split};
-use crate::peers::Peer;
-use crate::serve::{Common, EVENTS_MAX, ServeError, config, gather, say_ready};
-use crate::stop;
+mod front;
+mod orders;
+
+pub use front::{
+    Connection, ConnectionNumber, EVENTS_MAX, Event, Front, NotTaken, Ordered, ToTheClient,
+    ToTheLooker, ToTheOperator, View,
+};
+
+use crate::book::{Book, ROUND};
+use crate::clients;
+use crate::driver::{Driver, Outside};
+use crate::meters::{Drop, Meters};
+use crate::post::Post;
+use crate::serve::{Common, ServeError, say_ready};
+use crate::stop::{self, Asked};
 use crate::store::Store;
-use crate::udp::{Arrival, Drop, Dropped, Udp};
-use crate::wire::{FROM_CLIENT_MAX, FromClient, TO_CLIENT_MAX, ToClient};
+use crate::wire::{FromClient, Message, Peer, ToClient};
 use counterfoil_placement::{Candidate, Policy};
 use counterfoil_protocol::scheduler::Input;
 use counterfoil_protocol::{
-    Actor, Body, Choice, ClientId, Datagram, NodeId, Output, Scheduler, SchedulerId,
+    Actor, Answer, Body, Call, Choice, ClientId, Datagram, Incarnation, Output, Placement,
+    Scheduler, SchedulerId,
 };
-use std::collections::{BTreeMap, VecDeque};
+use orders::Orders;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
-use std::time::Instant;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
-/// Connections at once. One more is turned away.
-const CONNECTIONS_MAX: usize = 256;
+/// How long a scheduler that is to stop waits for verdicts on what it has claimed.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Events that one turn takes, at most.
+const BATCH_MAX: usize = 1024;
 
 /// What a scheduler is told.
 #[derive(Clone, Debug)]
@@ -32,40 +45,29 @@ pub struct Options {
     pub id: SchedulerId,
     /// Where it listens for clients.
     pub api: SocketAddr,
-    /// The nodes.
-    pub nodes: Vec<Peer<NodeId>>,
-    /// How it picks one of them.
+    /// How it picks a node.
     pub policy: Policy,
     /// What every daemon is told.
     pub common: Common,
 }
 
 struct AroundScheduler {
-    udp: Udp,
-    nodes: BTreeMap<NodeId, SocketAddr>,
-    clients: BTreeMap<ClientId, Connected>,
+    id: SchedulerId,
+    life: Incarnation,
+    post: Post,
+    book: Book,
+    clients: BTreeMap<ClientId, Connection>,
     policy: Policy,
+    orders: Orders,
     events: Receiver<Event>,
     /// Events that were taken and are left for the next turn.
     held: VecDeque<Event>,
-}
-
-/// A client that is connected.
-struct Connected {
-    connection: ConnectionNumber,
-    link: Link,
-}
-
-/// Counts the connections of this process, in the order in which they were made.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct ConnectionNumber(u64);
-
-enum Event {
-    Arrival(Arrival),
-    Opened(ClientId, Connected),
-    Frame(ClientId, ConnectionNumber, FromClient),
-    Closed(ClientId, ConnectionNumber),
-    Stop,
+    /// Who is to be shown what is known, once the turn is over.
+    lookers: Vec<ToTheLooker>,
+    meters: Arc<Meters>,
+    next_round: Instant,
+    /// By when it stops, if it is to.
+    stops: Option<Instant>,
 }
 
 /// Runs a scheduler until it is asked to stop.
@@ -73,150 +75,215 @@ enum Event {
 /// # Errors
 /// If it cannot start, or can no longer keep its life.
 pub fn serve(options: &Options) -> Result<(), ServeError> {
-    let Options { id, api, nodes, policy, common } = options;
-    let kept = Store::<Scheduler>::open(&common.store()?, *id, &[])?;
-    let (say, events) = sync_channel(EVENTS_MAX);
-    let deliver = {
-        let say = say.clone();
-        move |arrival| tell(&say, Event::Arrival(arrival))
+    let Options { id, api, policy, common } = options;
+    let meters = Arc::new(Meters::default());
+    let post = common.post(&meters)?;
+    let kept = match common.store()? {
+        Some(path) => Store::<Scheduler>::open(&path, &[*id], |_| Vec::new())?,
+        None => Store::forgetful(&[*id], |_| Vec::new()),
     };
-    let listen = |address| move |source| ServeError::Listen { address, source };
-    let udp =
-        Udp::listen(common.listen, Dropped::default(), deliver).map_err(listen(common.listen))?;
-    let listener = TcpListener::bind(api).map_err(listen(*api))?;
-    let addresses = [udp.address()?, listener.local_addr()?];
-    accept(listener, say.clone())?;
-    stop::when_asked(common.until_stdin_closes, move || {
-        let _ = tell(&say, Event::Stop);
-    })?;
-    let mut around = AroundScheduler {
-        udp,
-        nodes: nodes.iter().map(|peer| (peer.id, peer.address)).collect(),
-        clients: BTreeMap::new(),
-        policy: policy.clone(),
-        events,
-        held: VecDeque::new(),
-    };
-    let mut driver = Driver::start(*id, kept, config(), common.recording.as_deref(), &mut around)?;
-    let meet: Vec<Input> = around.nodes.keys().map(|node| Input::Meet(*node)).collect();
-    driver.give(meet, &mut around)?;
-    let [udp_address, api_address] = addresses;
-    let life = driver.machine().incarnation;
-    tracing::info!(scheduler = %id, %udp_address, %api_address, %life, "started");
+    let bound_to = post.bound_to()?;
+    let (front, events) = Front::new(post.waker());
+    let listener = std::net::TcpListener::bind(api)
+        .map_err(|source| ServeError::Listen { address: *api, source })?;
+    let addresses = [bound_to, listener.local_addr()?];
+    clients::accept(listener, front.clone())?;
+    let mut around = AroundScheduler::new(*id, post, policy.clone(), events, Arc::clone(&meters));
+    let recording = |_| common.recording.clone();
+    let mut driver = Driver::start(kept, &common.config, recording, &mut around)?;
+    around.introduce(driver.machine(*id).incarnation);
+    ask(common, &front)?;
+    let life = driver.machine(*id).incarnation;
+    tracing::info!(scheduler = %id, udp = %addresses[0], api = %addresses[1], %life, "started");
     say_ready(&addresses)?;
-    driver.run(&mut around)?;
-    around.udp.dropped().report();
+    run(&mut driver, &mut around)?;
+    meters.report();
     tracing::info!(scheduler = %id, "stopped");
     Ok(())
 }
 
-fn tell(say: &SyncSender<Event>, event: Event) -> ControlFlow<()> {
-    if say.send(event).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+/// Takes turns until the scheduler is to stop and nothing is open, or its grace is over.
+fn run(driver: &mut Driver<Scheduler>, around: &mut AroundScheduler) -> Result<(), ServeError> {
+    let id = around.id;
+    loop {
+        let flow = driver.turn(around)?;
+        around.show(driver.machine(id));
+        if flow.is_break() || (around.stops.is_some() && driver.machine(id).attempts.is_empty()) {
+            return Ok(());
+        }
+    }
 }
 
-/// Accepts connections on a thread of its own; each is read on a thread of its own.
-fn accept(listener: TcpListener, say: SyncSender<Event>) -> io::Result<()> {
-    let accepting = thread::Builder::new().name("accept".to_owned());
-    accepting.spawn(move || {
-        // Every connection holds one, and so does this thread.
-        let open = Arc::new(());
-        for (number, stream) in (0..).zip(listener.incoming()) {
-            let token = Arc::clone(&open);
-            if Arc::strong_count(&open) > CONNECTIONS_MAX + 1 {
-                tracing::warn!("a connection was turned away: there are too many");
-                continue;
-            }
-            let opened = stream.and_then(|stream| {
-                let (link, incoming) = split(stream, TO_CLIENT_MAX, FROM_CLIENT_MAX)?;
-                let say = say.clone();
-                let connection = ConnectionNumber(number);
-                let reading = thread::Builder::new().name("client".to_owned());
-                reading.spawn(move || {
-                    let _token = token;
-                    read(incoming, Connected { connection, link }, &say);
-                })
-            });
-            if let Err(error) = opened {
-                tracing::warn!(%error, "a connection was not accepted");
-            }
-        }
+fn ask(common: &Common, front: &Front) -> Result<(), ServeError> {
+    let seeds = front.clone();
+    common.resolve(move |addresses| seeds.say(Event::Seeds(addresses)).is_ok())?;
+    let (front, again) = (front.clone(), common.clone());
+    stop::when_asked(common.until_stdin_closes, move |asked| {
+        let event = match asked {
+            Asked::Stop => Event::Stop,
+            Asked::Reload => match again.keys() {
+                Ok(keys) => Event::Keys(keys),
+                Err(error) => {
+                    return tracing::error!(%error, "the keys stay what they were");
+                }
+            },
+        };
+        // It fails only if the scheduler has stopped.
+        let _ = front.say(event);
     })?;
     Ok(())
 }
 
-/// Reads a connection to its end.
-fn read(mut incoming: Incoming, connected: Connected, say: &SyncSender<Event>) {
-    let client = match incoming.read() {
-        Ok(FromClient::Hello(client)) => client,
-        Ok(FromClient::Call(_) | FromClient::Datagram(_)) => {
-            return tracing::warn!("a connection did not begin with a hello");
-        }
-        Err(error) => return tracing::warn!(%error, "a connection did not begin with a hello"),
-    };
-    let connection = connected.connection;
-    let mut event = Event::Opened(client, connected);
-    while tell(say, event).is_continue() {
-        event = match incoming.read() {
-            Ok(frame) => Event::Frame(client, connection, frame),
-            Err(error) => {
-                tracing::info!(%client, %error, "a connection ended");
-                let _ = tell(say, Event::Closed(client, connection));
-                return;
-            }
-        };
-    }
-}
-
 impl AroundScheduler {
-    fn on_datagram(&self, datagram: Datagram, inputs: &mut Vec<Input>) {
-        let dropped = self.udp.dropped();
-        match (datagram.src.actor, datagram.dst.actor) {
-            (Actor::Node(node), Actor::Scheduler(_)) if self.nodes.contains_key(&node) => {
-                inputs.push(Input::Datagram(datagram));
-            }
-            (Actor::Node(node), Actor::Client(client)) if self.nodes.contains_key(&node) => {
-                match self.clients.get(&client) {
-                    Some(connected) => connected.link.send(&ToClient::Datagram(datagram)),
-                    None => dropped.note(Drop::Stranger),
+    fn new(
+        id: SchedulerId,
+        post: Post,
+        policy: Policy,
+        events: Receiver<Event>,
+        meters: Arc<Meters>,
+    ) -> Self {
+        AroundScheduler {
+            id,
+            life: Incarnation::default(),
+            post,
+            book: Book::new(Vec::new()),
+            clients: BTreeMap::new(),
+            policy,
+            orders: Orders::default(),
+            events,
+            held: VecDeque::new(),
+            lookers: Vec::new(),
+            meters,
+            next_round: Instant::now(),
+            stops: None,
+        }
+    }
+
+    /// Makes the scheduler known to others from now on.
+    fn introduce(&mut self, life: Incarnation) {
+        self.life = life;
+        let actor = Actor::Scheduler(self.id);
+        let address = self.post.address();
+        self.book.set_own(vec![Peer { actor, incarnation: life, address }]);
+    }
+
+    fn on_message(
+        &mut self,
+        from: SocketAddr,
+        message: Message,
+        now: Instant,
+        inputs: &mut Vec<(SchedulerId, Input)>,
+    ) {
+        match message {
+            Message::Datagram(datagram) => self.on_datagram(from, datagram, now, inputs),
+            Message::Peers(peers) => {
+                for peer in peers {
+                    let new = self.book.learn(peer, now);
+                    match peer.actor {
+                        Actor::Node(node) if new => inputs.push((self.id, Input::Meet(node))),
+                        Actor::Scheduler(_) if new => {
+                            let post = &mut self.post;
+                            self.book.introduce(peer.address, |to, m| post.send(to, &m));
+                        }
+                        Actor::Node(_) | Actor::Scheduler(_) | Actor::Client(_) => {}
+                    }
                 }
             }
+            Message::WhoIsThere { nodes } => {
+                let post = &mut self.post;
+                self.book.answer(from, nodes, |to, message| post.send(to, &message));
+            }
+            Message::Ordered(id) => self.orders.on_ordered(id),
+            Message::Order(..) => self.meters.dropped(Drop::Stranger),
+        }
+    }
+
+    fn on_datagram(
+        &mut self,
+        from: SocketAddr,
+        datagram: Datagram,
+        now: Instant,
+        inputs: &mut Vec<(SchedulerId, Input)>,
+    ) {
+        match (datagram.src.actor, datagram.dst.actor) {
+            (Actor::Node(_), Actor::Scheduler(_)) => {
+                self.book.heard(datagram.src, from, now);
+                inputs.push((self.id, Input::Datagram(datagram)));
+            }
+            (Actor::Node(_), Actor::Client(client)) => match self.clients.get(&client) {
+                Some(connection) => (connection.say)(ToClient::Datagram(datagram)),
+                None => self.meters.dropped(Drop::Stranger),
+            },
             (
                 Actor::Node(_) | Actor::Scheduler(_) | Actor::Client(_),
                 Actor::Node(_) | Actor::Scheduler(_) | Actor::Client(_),
-            ) => dropped.note(Drop::Stranger),
+            ) => self.meters.dropped(Drop::Stranger),
+        }
+    }
+
+    fn on_event(&mut self, event: Event, inputs: &mut Vec<(SchedulerId, Input)>) {
+        match event {
+            Event::Opened(client, connection) => self.on_opened(client, connection, inputs),
+            Event::Said(client, connection, said) => {
+                if self.is_current(client, connection) {
+                    self.on_said(client, said, inputs);
+                }
+            }
+            Event::Closed(client, connection) => {
+                if self.is_current(client, connection) {
+                    self.clients.remove(&client);
+                    inputs.push((self.id, Input::Disconnected(client)));
+                }
+            }
+            Event::Look(tell) => self.lookers.push(tell),
+            Event::Order(node, order, tell) => self.orders.add(node, order, tell, Instant::now()),
+            Event::Seeds(addresses) => self.book.add_seeds(addresses),
+            Event::Keys(keys) => self.post.set_keys(keys),
+            Event::Stop => self.stops = Some(Instant::now() + GRACE),
         }
     }
 
     /// A client that is connected already connects anew: its old connection is over. The machine is
     /// told before it is given anything that arrives over the new one, and not again when the old
     /// one ends.
-    fn on_opened(&mut self, client: ClientId, connected: Connected, inputs: &mut Vec<Input>) {
-        let newer = |current: &Connected| current.connection > connected.connection;
+    fn on_opened(
+        &mut self,
+        client: ClientId,
+        connection: Connection,
+        inputs: &mut Vec<(SchedulerId, Input)>,
+    ) {
+        let newer = |current: &Connection| current.number > connection.number;
         if self.clients.get(&client).is_some_and(newer) {
             // Its hello was read late, by another thread than that of the newer one.
-            return connected.link.shut();
+            return;
         }
-        if let Some(old) = self.clients.insert(client, connected) {
-            old.link.shut();
-            inputs.push(Input::Disconnected(client));
+        if self.clients.insert(client, connection).is_some() {
+            inputs.push((self.id, Input::Disconnected(client)));
         }
     }
 
-    fn on_frame(&self, client: ClientId, frame: FromClient, inputs: &mut Vec<Input>) {
-        match frame {
+    fn on_said(
+        &mut self,
+        client: ClientId,
+        said: FromClient,
+        inputs: &mut Vec<(SchedulerId, Input)>,
+    ) {
+        match said {
             FromClient::Hello(_) => tracing::warn!(%client, "said hello twice"),
-            FromClient::Call(call) => inputs.push(Input::Call(client, call)),
-            FromClient::Datagram(datagram) => self.pass_on(client, &datagram),
+            FromClient::Call(Call { attempt, .. }) if self.stops.is_some() => {
+                let placement = Placement::Unavailable;
+                self.answer(client, Answer { attempt, placement });
+            }
+            FromClient::Call(call) => inputs.push((self.id, Input::Call(client, call))),
+            FromClient::Datagram(datagram) => self.pass_on(client, datagram),
         }
     }
 
     /// Passes on what a client says to a node, unchanged.
-    fn pass_on(&self, client: ClientId, datagram: &Datagram) {
+    fn pass_on(&mut self, client: ClientId, datagram: Datagram) {
         let own = datagram.src.actor == Actor::Client(client);
         match (&datagram.body, datagram.dst.actor) {
-            (Body::Confirm(_) | Body::Release(_), Actor::Node(node)) if own => {
-                self.udp.send(datagram, self.nodes.get(&node).copied());
-            }
+            (Body::Confirm(_) | Body::Release(_), Actor::Node(_)) if own => self.send(datagram),
             (
                 Body::Confirm(_)
                 | Body::Release(_)
@@ -228,12 +295,85 @@ impl AroundScheduler {
                 | Body::Leave(_)
                 | Body::Superseded { .. },
                 Actor::Node(_) | Actor::Scheduler(_) | Actor::Client(_),
-            ) => self.udp.dropped().note(Drop::NotToBePassedOn),
+            ) => self.meters.dropped(Drop::NotToBePassedOn),
+        }
+    }
+
+    fn send(&mut self, datagram: Datagram) {
+        match self.book.to(datagram.dst) {
+            Some(to) => self.post.send(to, &Message::Datagram(datagram)),
+            None => self.meters.dropped(Drop::Stranger),
+        }
+    }
+
+    fn answer(&self, client: ClientId, answer: Answer) {
+        if let Some(connection) = self.clients.get(&client) {
+            (connection.say)(ToClient::Answer(answer));
         }
     }
 
     fn is_current(&self, client: ClientId, connection: ConnectionNumber) -> bool {
-        self.clients.get(&client).is_some_and(|connected| connected.connection == connection)
+        self.clients.get(&client).is_some_and(|current| current.number == connection)
+    }
+
+    /// Takes events, up to one that is to be left for the next turn: an answer leaves after its
+    /// turn, over the connection that the client has by then, so a turn in which a client calls is
+    /// of one connection of it.
+    fn take_events(&mut self, inputs: &mut Vec<(SchedulerId, Input)>) {
+        let room = BATCH_MAX.saturating_sub(self.held.len());
+        self.held.extend(self.events.try_iter().take(room));
+        let mut calling = BTreeSet::new();
+        while let Some(event) = self.held.pop_front() {
+            match &event {
+                Event::Said(client, ..) => {
+                    calling.insert(*client);
+                }
+                Event::Opened(client, _) | Event::Closed(client, _) if calling.contains(client) => {
+                    self.held.push_front(event);
+                    return;
+                }
+                Event::Opened(..)
+                | Event::Closed(..)
+                | Event::Look(_)
+                | Event::Order(..)
+                | Event::Seeds(_)
+                | Event::Keys(_)
+                | Event::Stop => {}
+            }
+            self.on_event(event, inputs);
+        }
+    }
+
+    fn take_in(&mut self, inputs: &mut Vec<(SchedulerId, Input)>) -> io::Result<()> {
+        let mut messages = Vec::new();
+        self.post.receive(|from, message| messages.push((from, message)))?;
+        let now = Instant::now();
+        for (from, message) in messages {
+            self.on_message(from, message, now, inputs);
+        }
+        self.take_events(inputs);
+        if self.next_round <= now {
+            self.next_round = now + ROUND;
+            let post = &mut self.post;
+            self.book.round(now, |to, message| post.send(to, &message));
+            self.post.flush();
+        }
+        Ok(())
+    }
+
+    /// Shows what is known to whoever wants to know, and sends the orders that are due.
+    fn show(&mut self, machine: &Scheduler) {
+        let by = (self.id, self.life);
+        let (post, book) = (&mut self.post, &self.book);
+        self.orders.send_due(by, machine, Instant::now(), |to, message| {
+            if let Some(to) = book.to(to) {
+                post.send(to, &message);
+            }
+        });
+        self.post.flush();
+        for tell in self.lookers.drain(..) {
+            tell(View { machine: machine.clone(), heard: self.book.heard_of() });
+        }
     }
 }
 
@@ -241,39 +381,19 @@ impl Outside<Scheduler> for AroundScheduler {
     fn wait(
         &mut self,
         deadline: Option<Instant>,
-        inputs: &mut Vec<Input>,
+        inputs: &mut Vec<(SchedulerId, Input)>,
     ) -> io::Result<ControlFlow<()>> {
-        if self.held.is_empty() {
-            self.held = gather(&self.events, deadline, BATCH_MAX).into();
+        self.take_in(inputs)?;
+        let now = Instant::now();
+        let idle = inputs.is_empty() && self.lookers.is_empty() && self.held.is_empty();
+        if idle && self.stops.is_none_or(|at| at > now) {
+            let own = self.orders.next_due().into_iter().chain(self.stops).chain(deadline);
+            let until = own.fold(self.next_round, Instant::min);
+            self.post.wait(Some(until))?;
+            self.take_in(inputs)?;
         }
-        while let Some(event) = self.held.pop_front() {
-            // An answer leaves after its batch, over the connection that the client has by then.
-            // So that this is the one that its call came over, a batch is of one connection.
-            if matches!(event, Event::Opened(..) | Event::Closed(..)) && !inputs.is_empty() {
-                self.held.push_front(event);
-                break;
-            }
-            match event {
-                Event::Arrival(Arrival::Datagram(datagram, _)) => {
-                    self.on_datagram(*datagram, inputs);
-                }
-                Event::Arrival(Arrival::Broken(error)) => return Err(error),
-                Event::Opened(client, connected) => self.on_opened(client, connected, inputs),
-                Event::Frame(client, connection, frame) => {
-                    if self.is_current(client, connection) {
-                        self.on_frame(client, frame, inputs);
-                    }
-                }
-                Event::Closed(client, connection) => {
-                    if self.is_current(client, connection) {
-                        self.clients.remove(&client);
-                        inputs.push(Input::Disconnected(client));
-                    }
-                }
-                Event::Stop => return Ok(ControlFlow::Break(())),
-            }
-        }
-        Ok(ControlFlow::Continue(()))
+        let over = self.stops.is_some_and(|at| at <= now);
+        Ok(if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     fn choose(&mut self, machine: &Scheduler, choice: &Choice) -> Option<Input> {
@@ -289,20 +409,10 @@ impl Outside<Scheduler> for AroundScheduler {
         Some(Input::Chosen(*id, node))
     }
 
-    fn carry_out(&mut self, output: Output) {
+    fn carry_out(&mut self, _: SchedulerId, output: Output) {
         match output {
-            Output::Send(datagram) => {
-                let address = match datagram.dst.actor {
-                    Actor::Node(node) => self.nodes.get(&node).copied(),
-                    Actor::Scheduler(_) | Actor::Client(_) => None,
-                };
-                self.udp.send(&datagram, address);
-            }
-            Output::Answer(client, answer) => {
-                if let Some(connected) = self.clients.get(&client) {
-                    connected.link.send(&ToClient::Answer(answer));
-                }
-            }
+            Output::Send(datagram) => self.send(datagram),
+            Output::Answer(client, answer) => self.answer(client, answer),
             Output::Persist(_)
             | Output::Call(..)
             | Output::SetTimer { .. }
@@ -310,6 +420,11 @@ impl Outside<Scheduler> for AroundScheduler {
             | Output::Ended(..)
             | Output::Notice(_) => {}
         }
+    }
+
+    fn flush(&mut self) {
+        self.post.flush();
+        self.book.end_turn();
     }
 }
 

@@ -1,28 +1,42 @@
 //! What the daemons have in common.
 
 use crate::driver::DriverError;
+use crate::key::{KeyError, Keys};
+use crate::meters::Meters;
+use crate::post::Post;
 use crate::store::StoreError;
 use counterfoil_protocol::Config;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use std::sync::mpsc::Receiver;
-use std::time::Instant;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
-/// Things that happened and were not yet taken in; then whoever has more to say waits.
-pub(crate) const EVENTS_MAX: usize = 4096;
+/// From one try to find the address of a peer by its name to the next.
+const RESOLVE: Duration = Duration::from_secs(10);
 
 /// What every daemon is told.
 #[derive(Clone, Debug)]
 pub struct Common {
-    /// Where it listens for datagrams.
+    /// Where it listens for packets.
     pub listen: SocketAddr,
-    /// The folder that it keeps its store in; made if there is none.
-    pub data: PathBuf,
-    /// Where it records its run, if it does. The file must not be there.
+    /// Where others are told that it listens, if that is another address.
+    pub advertise: Option<SocketAddr>,
+    /// Processes of the cluster, as HOST:PORT: any of them, for each knows others.
+    pub peers: Vec<String>,
+    /// Where the keys of the cluster are. Without keys it listens on loopback only.
+    pub key_file: Option<PathBuf>,
+    /// The folder that it keeps its store in; made if there is none. `None` keeps nothing: for
+    /// measurements.
+    pub data: Option<PathBuf>,
+    /// Where it records its run, if it does: the file of the only actor, or the folder of many. The
+    /// file must not be there.
     pub recording: Option<PathBuf>,
     /// Whether it stops when its standard input ends.
     pub until_stdin_closes: bool,
+    /// Limits and intervals. The rules are all in force.
+    pub config: Config,
 }
 
 /// Why a daemon cannot start or go on.
@@ -31,6 +45,18 @@ pub enum ServeError {
     /// Its store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Its keys cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// It would listen to strangers.
+    #[error(
+        "without a key it listens on loopback only, not at {0}: make a key with `counterfoil key`, \
+         and name its file with --key-file"
+    )]
+    Keyless(SocketAddr),
+    /// Others could not find it.
+    #[error("it listens at {0}, where others cannot find it: say where with --advertise")]
+    Unspecified(SocketAddr),
     /// It cannot listen.
     #[error("cannot listen at {address}")]
     Listen {
@@ -47,6 +73,9 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
+    /// What it has would not fit a packet.
+    #[error("{0}")]
+    TooMuch(String),
     /// Its driver cannot go on.
     #[error(transparent)]
     Driver(DriverError),
@@ -65,17 +94,70 @@ impl From<DriverError> for ServeError {
 }
 
 impl Common {
-    /// The path of the store, in a folder that is there.
-    pub(crate) fn store(&self) -> Result<PathBuf, ServeError> {
-        let folder = |source| ServeError::Folder { path: self.data.clone(), source };
-        std::fs::create_dir_all(&self.data).map_err(folder)?;
-        Ok(self.data.join("store"))
+    /// The path of the store, in a folder that is there; `None` if nothing is kept.
+    pub(crate) fn store(&self) -> Result<Option<PathBuf>, ServeError> {
+        let Some(data) = &self.data else { return Ok(None) };
+        let folder = |source| ServeError::Folder { path: data.clone(), source };
+        std::fs::create_dir_all(data).map_err(folder)?;
+        Ok(Some(data.join("store")))
     }
-}
 
-/// The rules of the protocol are all in force, and its limits and intervals are the usual ones.
-pub(crate) fn config() -> Config {
-    Config::default()
+    /// The keys, if there are any.
+    pub(crate) fn keys(&self) -> Result<Option<Keys>, KeyError> {
+        self.key_file.as_deref().map(Keys::read).transpose()
+    }
+
+    /// Whether what is said about addresses and keys goes together.
+    ///
+    /// # Errors
+    /// If it does not, or the keys cannot be used.
+    pub fn check(&self) -> Result<(), ServeError> {
+        if self.keys()?.is_none() && !self.listen.ip().is_loopback() {
+            return Err(ServeError::Keyless(self.listen));
+        }
+        if self.listen.ip().is_unspecified() && self.advertise.is_none() {
+            return Err(ServeError::Unspecified(self.listen));
+        }
+        Ok(())
+    }
+
+    /// The socket.
+    pub(crate) fn post(&self, meters: &Arc<Meters>) -> Result<Post, ServeError> {
+        self.check()?;
+        let listen = |source| ServeError::Listen { address: self.listen, source };
+        Post::listen(self.listen, self.advertise, self.keys()?, Arc::clone(meters)).map_err(listen)
+    }
+
+    /// Finds the addresses of the peers, on a thread of its own, for names may take long to be
+    /// found, and may come to mean something else: `found` is given those of each, again and again,
+    /// until it is false.
+    pub(crate) fn resolve(
+        &self,
+        mut found: impl FnMut(Vec<SocketAddr>) -> bool + Send + 'static,
+    ) -> io::Result<()> {
+        let peers = self.peers.clone();
+        let named = |peer: &String| peer.parse::<SocketAddr>().is_err();
+        let again = peers.iter().any(named);
+        thread::Builder::new().name("resolve".to_owned()).spawn(move || {
+            loop {
+                for peer in &peers {
+                    match peer.to_socket_addrs() {
+                        Ok(addresses) => {
+                            if !found(addresses.collect()) {
+                                return;
+                            }
+                        }
+                        Err(error) => tracing::warn!(peer, %error, "the peer has no address"),
+                    }
+                }
+                if !again {
+                    return;
+                }
+                thread::sleep(RESOLVE);
+            }
+        })?;
+        Ok(())
+    }
 }
 
 /// Tells whoever started this process that it works now, and where: one line on standard output.
@@ -87,16 +169,4 @@ pub(crate) fn say_ready(addresses: &[SocketAddr]) -> io::Result<()> {
     }
     writeln!(out)?;
     out.flush()
-}
-
-/// Waits until there is an event or `deadline` has come; then takes what there is, up to `max`.
-pub(crate) fn gather<E>(events: &Receiver<E>, deadline: Option<Instant>, max: usize) -> Vec<E> {
-    let first = match deadline {
-        Some(deadline) => {
-            let left = deadline.saturating_duration_since(Instant::now());
-            events.recv_timeout(left).ok()
-        }
-        None => events.recv().ok(),
-    };
-    first.into_iter().chain(events.try_iter()).take(max).collect()
 }

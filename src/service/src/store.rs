@@ -1,8 +1,11 @@
-//! What an actor keeps on disk, in a transactional store.
+//! What the actors of a process keep on disk, in one transactional store.
 //!
-//! The store is one table of records by key, beside a table that says what it is. A commit writes
-//! all records of a batch or none, and returns once they are on the disk. Loading writes every
-//! record to an empty disk.
+//! The store is one table of records by actor and key, beside a table that says what it is. A commit
+//! writes all records of a batch, of whatever actors, or none, with one flush, and returns once they
+//! are on the disk. Loading writes every record to an empty disk.
+//!
+//! The store itself is redb's: a copy-on-write tree with a checksum on every page, two headers of which
+//! a commit replaces the older, so that a write torn at any byte leaves the state before it.
 
 use counterfoil_protocol::{
     Actor, ClaimId, Incarnation, Record, RequestId, client, node, scheduler,
@@ -10,24 +13,27 @@ use counterfoil_protocol::{
 use counterfoil_recording::Role;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 /// The version of the format that is written; only this one is read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Memory for pages of the store, in bytes.
-const CACHE_BYTES: usize = 16 << 20;
+const CACHE_BYTES: usize = 64 << 20;
 
 type Bytes = &'static [u8];
 
 const ABOUT: TableDefinition<&str, Bytes> = TableDefinition::new("about");
 const RECORDS: TableDefinition<Bytes, Bytes> = TableDefinition::new("records");
 
-/// The store of one actor.
+/// The store of the actors of one process.
 #[derive(Debug)]
 pub struct Store<R: Role> {
-    database: Database,
+    /// `None` keeps nothing.
+    database: Option<Database>,
     path: PathBuf,
     role: PhantomData<R>,
 }
@@ -47,19 +53,37 @@ pub enum Fault {
     #[error("cannot be used: {0}")]
     Database(#[from] redb::Error),
     /// Something in it is missing or has no meaning.
-    #[error("is no store of this program, or damaged: {0} cannot be read")]
+    #[error(
+        "is no store of this program, or damaged: {0} cannot be read. A node that lost its disk \
+         comes back under a new --id, with an empty folder; what it had promised is over"
+    )]
     Unreadable(&'static str),
-    /// It was written by a later version of this program.
-    #[error("has format {0}; this program reads {FORMAT}")]
+    /// It was written by another version of this program.
+    #[error("has format {0}; this program reads {FORMAT}: start the version that wrote it")]
     Format(u32),
-    /// It belongs to someone else.
-    #[error("belongs to {found}, not to {wanted}")]
+    /// It belongs to someone else, or to others too.
+    #[error("belongs to {found}, not to {wanted}: give each its own folder")]
     OtherActor {
         /// To whom.
-        found: Actor,
+        found: Actors,
         /// Who opened it.
-        wanted: Actor,
+        wanted: Actors,
     },
+}
+
+/// Some actors, in order, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actors(pub BTreeSet<Actor>);
+
+impl fmt::Display for Actors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.first(), self.0.last(), self.0.len()) {
+            (Some(first), Some(last), 3..) => write!(f, "{first} to {last}"),
+            (Some(first), Some(last), 2) => write!(f, "{first} and {last}"),
+            (Some(first), _, _) => first.fmt(f),
+            (None, _, _) => f.write_str("nobody"),
+        }
+    }
 }
 
 /// What a record is about: a later record with the same key replaces it.
@@ -73,26 +97,48 @@ enum Key {
 }
 
 impl<R: Role> Store<R> {
-    /// Opens the store of `id` at `path` and loads what it keeps. If there is none, makes one in
-    /// which `initial` is written.
+    /// Opens the store at `path` of the actors `ids` and loads what each keeps. For an actor that it
+    /// does not know, what `initial` says is written first.
     ///
     /// # Errors
-    /// If it is in use, belongs to someone else, has another format, or cannot be read or written.
-    pub fn open(path: &Path, id: R::Id, initial: &[Record]) -> Result<(Self, R::Disk), StoreError> {
+    /// If it is in use, belongs to others too, or to others alone, has another format, or cannot be
+    /// read or written.
+    pub fn open(
+        path: &Path,
+        ids: &[R::Id],
+        initial: impl Fn(R::Id) -> Vec<Record>,
+    ) -> Result<(Self, BTreeMap<R::Id, R::Disk>), StoreError> {
         let in_store = |fault| StoreError { path: path.to_owned(), fault };
         let database = open_database(path).map_err(in_store)?;
-        let disk = load::<R>(&database, id, initial).map_err(in_store)?;
-        Ok((Store { database, path: path.to_owned(), role: PhantomData }, disk))
+        adopt::<R>(&database, ids, initial).map_err(in_store)?;
+        let disks = load::<R>(&database, ids).map_err(in_store)?;
+        let store = Store { database: Some(database), path: path.to_owned(), role: PhantomData };
+        Ok((store, disks))
+    }
+
+    /// A store that keeps nothing, for measurements: its actors forget everything when they stop.
+    pub fn forgetful(
+        ids: &[R::Id],
+        initial: impl Fn(R::Id) -> Vec<Record>,
+    ) -> (Self, BTreeMap<R::Id, R::Disk>) {
+        let disk = |id: &R::Id| {
+            let mut disk = R::Disk::default();
+            initial(*id).iter().for_each(|record| R::write(&mut disk, record));
+            (*id, disk)
+        };
+        let store = Store { database: None, path: PathBuf::new(), role: PhantomData };
+        (store, ids.iter().map(disk).collect())
     }
 
     /// Writes `records`, all or none, and returns once they are on the disk.
     ///
     /// # Errors
     /// If they cannot be written. Nothing that depends on them may then be told.
-    pub fn commit(&mut self, records: &[Record]) -> Result<(), StoreError> {
+    pub fn commit(&mut self, records: &[(R::Id, Record)]) -> Result<(), StoreError> {
+        let Some(database) = &self.database else { return Ok(()) };
         let write = || {
-            let transaction = self.database.begin_write().map_err(redb::Error::from)?;
-            write_records(&transaction, records)?;
+            let transaction = database.begin_write().map_err(redb::Error::from)?;
+            write_records::<R>(&transaction, records)?;
             transaction.commit().map_err(redb::Error::from)
         };
         write().map_err(|error| StoreError { path: self.path.clone(), fault: error.into() })
@@ -112,58 +158,77 @@ fn open_database(path: &Path) -> Result<Database, Fault> {
     Ok(builder.create(path).map_err(redb::Error::from)?)
 }
 
-fn load<R: Role>(database: &Database, id: R::Id, initial: &[Record]) -> Result<R::Disk, Fault> {
-    let transaction = database.begin_read().map_err(redb::Error::from)?;
-    match transaction.open_table(ABOUT) {
-        Ok(about) => check_owner::<R>(&about, id)?,
-        Err(redb::TableError::TableDoesNotExist(_)) => {
-            initialise::<R>(database, id, initial)?;
-            return load::<R>(database, id, &[]);
-        }
-        Err(error) => return Err(redb::Error::from(error).into()),
+/// Makes the store that of `ids`, if it may be.
+fn adopt<R: Role>(
+    database: &Database,
+    ids: &[R::Id],
+    initial: impl Fn(R::Id) -> Vec<Record>,
+) -> Result<(), Fault> {
+    let wanted = Actors(ids.iter().map(|id| actor::<R>(*id)).collect());
+    let found = owners(database)?;
+    if let Some(found) = &found
+        && (!found.0.is_subset(&wanted.0))
+    {
+        return Err(Fault::OtherActor { found: found.clone(), wanted });
     }
-    let records = transaction.open_table(RECORDS).map_err(redb::Error::from)?;
-    let mut disk = R::Disk::default();
-    for row in records.iter().map_err(redb::Error::from)? {
-        let (_, value) = row.map_err(redb::Error::from)?;
-        R::write(&mut disk, &decode(value.value(), "a record")?);
+    let known = |id: &&R::Id| found.as_ref().is_some_and(|f| f.0.contains(&actor::<R>(**id)));
+    let new: Vec<R::Id> = ids.iter().filter(|id| !known(id)).copied().collect();
+    if new.is_empty() {
+        return Ok(());
     }
-    Ok(disk)
+    let transaction = database.begin_write().map_err(redb::Error::from)?;
+    {
+        let mut about = transaction.open_table(ABOUT).map_err(redb::Error::from)?;
+        about.insert("format", encode(&FORMAT).as_slice()).map_err(redb::Error::from)?;
+        about.insert("owners", encode(&wanted).as_slice()).map_err(redb::Error::from)?;
+    }
+    let written = new.into_iter().flat_map(|id| initial(id).into_iter().map(move |r| (id, r)));
+    write_records::<R>(&transaction, &written.collect::<Vec<_>>())?;
+    Ok(transaction.commit().map_err(redb::Error::from)?)
 }
 
-fn check_owner<R: Role>(
-    about: &impl ReadableTable<&'static str, Bytes>,
-    id: R::Id,
-) -> Result<(), Fault> {
+/// Whose store it is; `None` if it is new.
+fn owners(database: &Database) -> Result<Option<Actors>, Fault> {
+    let transaction = database.begin_read().map_err(redb::Error::from)?;
+    let about = match transaction.open_table(ABOUT) {
+        Ok(about) => about,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        Err(error) => return Err(redb::Error::from(error).into()),
+    };
     let read = |key| Ok::<_, Fault>(about.get(key).map_err(redb::Error::from)?);
     let format = read("format")?.ok_or(Fault::Unreadable("its format"))?;
     let format: u32 = decode(format.value(), "its format")?;
     if format != FORMAT {
         return Err(Fault::Format(format));
     }
-    let owner = read("owner")?.ok_or(Fault::Unreadable("its owner"))?;
-    let found: Actor = decode(owner.value(), "its owner")?;
-    let wanted = owner_of::<R>(id);
-    if found == wanted { Ok(()) } else { Err(Fault::OtherActor { found, wanted }) }
+    let owners = read("owners")?.ok_or(Fault::Unreadable("its owner"))?;
+    decode(owners.value(), "its owner").map(Some)
 }
 
-fn initialise<R: Role>(database: &Database, id: R::Id, initial: &[Record]) -> Result<(), Fault> {
-    let transaction = database.begin_write().map_err(redb::Error::from)?;
-    {
-        let mut about = transaction.open_table(ABOUT).map_err(redb::Error::from)?;
-        about.insert("format", encode(&FORMAT).as_slice()).map_err(redb::Error::from)?;
-        let owner = encode(&owner_of::<R>(id));
-        about.insert("owner", owner.as_slice()).map_err(redb::Error::from)?;
+fn load<R: Role>(database: &Database, ids: &[R::Id]) -> Result<BTreeMap<R::Id, R::Disk>, Fault> {
+    let transaction = database.begin_read().map_err(redb::Error::from)?;
+    let records = transaction.open_table(RECORDS).map_err(redb::Error::from)?;
+    let by_actor: BTreeMap<Actor, R::Id> = ids.iter().map(|id| (actor::<R>(*id), *id)).collect();
+    let mut disks: BTreeMap<R::Id, R::Disk> =
+        ids.iter().map(|id| (*id, R::Disk::default())).collect();
+    for row in records.iter().map_err(redb::Error::from)? {
+        let (key, value) = row.map_err(redb::Error::from)?;
+        let (owner, _): (Actor, Key) = decode(key.value(), "a key")?;
+        let id = by_actor.get(&owner).ok_or(Fault::Unreadable("the owner of a record"))?;
+        let disk = disks.get_mut(id).expect("each has one");
+        R::write(disk, &decode(value.value(), "a record")?);
     }
-    write_records(&transaction, initial)?;
-    Ok(transaction.commit().map_err(redb::Error::from)?)
+    Ok(disks)
 }
 
-fn write_records(transaction: &WriteTransaction, records: &[Record]) -> Result<(), redb::Error> {
+fn write_records<R: Role>(
+    transaction: &WriteTransaction,
+    records: &[(R::Id, Record)],
+) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(RECORDS)?;
-    for record in records {
+    for (id, record) in records {
         let (key, ends) = about(record);
-        let key = encode(&key);
+        let key = encode(&(actor::<R>(*id), key));
         if ends {
             table.remove(key.as_slice())?;
         } else {
@@ -187,7 +252,7 @@ fn about(record: &Record) -> (Key, bool) {
     }
 }
 
-fn owner_of<R: Role>(id: R::Id) -> Actor {
+fn actor<R: Role>(id: R::Id) -> Actor {
     R::origin(id, R::Disk::default()).actor()
 }
 
@@ -203,125 +268,4 @@ fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &'static str) -> Result
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use counterfoil_protocol::node::{Allocation, AllocationState};
-    use counterfoil_protocol::{
-        AttemptNumber, ClaimNumber, ClassInventory, Client, ClientId, Demand, Inventory, Node,
-        NodeId, ResourceClass, Scheduler, SchedulerId, Stamp, Status, Version,
-    };
-
-    const NODE: NodeId = NodeId(1);
-
-    fn claim(number: u64) -> ClaimId {
-        let (scheduler, incarnation) = (SchedulerId(1), Incarnation(1));
-        ClaimId { scheduler, incarnation, node: NODE, number: ClaimNumber(number) }
-    }
-
-    fn inventory() -> Inventory {
-        let classes = [(ResourceClass::Vcpu, ClassInventory::of(8))].into_iter().collect();
-        Inventory { classes, ..Inventory::default() }
-    }
-
-    fn allocation(state: AllocationState) -> Allocation {
-        let at = Stamp { incarnation: Incarnation(1), version: Version(1) };
-        Allocation { request: RequestId(1), demand: Demand::default(), at, state }
-    }
-
-    #[test]
-    fn every_record_of_a_node_is_there_after_opening_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("store");
-        let initial = [Record::Node(node::Change::Inventory(inventory()))];
-        let (mut store, mut disk) = Store::<Node>::open(&path, NODE, &initial).unwrap();
-        assert_eq!(disk, node::Disk::new(inventory()));
-        let batches = [
-            vec![node::Change::Life(Incarnation(1))],
-            vec![
-                node::Change::Allocation(claim(0), allocation(AllocationState::Held)),
-                node::Change::Allocation(claim(1), allocation(AllocationState::Held)),
-                node::Change::Allocation(claim(0), allocation(AllocationState::Confirmed)),
-            ],
-            vec![node::Change::End(claim(1)), node::Change::Status(Status::Draining)],
-        ];
-        for changes in batches {
-            let records: Vec<Record> = changes.into_iter().map(Record::Node).collect();
-            store.commit(&records).unwrap();
-            for record in &records {
-                Node::write(&mut disk, record);
-            }
-            drop(store);
-            let (opened, loaded) = Store::<Node>::open(&path, NODE, &initial).unwrap();
-            assert_eq!(loaded, disk);
-            store = opened;
-        }
-    }
-
-    #[test]
-    fn what_schedulers_and_clients_keep_is_there_too() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("scheduler");
-        let (mut store, _) = Store::<Scheduler>::open(&path, SchedulerId(2), &[]).unwrap();
-        let life = scheduler::Change::Life(Incarnation(7));
-        store.commit(&[Record::Scheduler(life)]).unwrap();
-        drop(store);
-        let (_, disk) = Store::<Scheduler>::open(&path, SchedulerId(2), &[]).unwrap();
-        assert_eq!(disk.incarnation, Incarnation(7));
-
-        let path = dir.path().join("client");
-        let (mut store, _) = Store::<Client>::open(&path, ClientId(3), &[]).unwrap();
-        let chosen = client::Chosen {
-            claim: claim(0),
-            releasing: false,
-            demand: Demand::default(),
-            attempts_made: AttemptNumber(2),
-        };
-        let choose = |request, chosen| Record::Client(client::Change::Choice(request, chosen));
-        let records = [choose(RequestId(1), chosen.clone()), choose(RequestId(2), chosen.clone())];
-        store.commit(&records).unwrap();
-        store.commit(&[Record::Client(client::Change::Cleared(RequestId(1)))]).unwrap();
-        drop(store);
-        let (_, disk) = Store::<Client>::open(&path, ClientId(3), &[]).unwrap();
-        assert_eq!(disk.choices, [(RequestId(2), chosen)].into_iter().collect());
-    }
-
-    #[test]
-    fn the_store_of_another_actor_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("store");
-        drop(Store::<Node>::open(&path, NODE, &[]).unwrap());
-        let error = Store::<Node>::open(&path, NodeId(2), &[]).unwrap_err();
-        let (found, wanted) = (Actor::Node(NODE), Actor::Node(NodeId(2)));
-        assert!(matches!(error.fault(), Fault::OtherActor { found: f, wanted: w }
-            if (*f, *w) == (found, wanted)));
-        let error = Store::<Scheduler>::open(&path, SchedulerId(1), &[]).unwrap_err();
-        assert!(error.to_string().ends_with("belongs to n1, not to s1"), "{error}");
-    }
-
-    #[test]
-    fn another_format_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("store");
-        let (store, _) = Store::<Node>::open(&path, NODE, &[]).unwrap();
-        let transaction = store.database.begin_write().unwrap();
-        let format = encode(&(FORMAT + 1));
-        transaction.open_table(ABOUT).unwrap().insert("format", format.as_slice()).unwrap();
-        transaction.commit().unwrap();
-        drop(store);
-        let error = Store::<Node>::open(&path, NODE, &[]).unwrap_err();
-        assert!(matches!(error.fault(), Fault::Format(2)), "{error}");
-    }
-
-    #[test]
-    fn a_store_that_is_in_use_or_no_store_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("store");
-        let _open = Store::<Node>::open(&path, NODE, &[]).unwrap();
-        assert!(Store::<Node>::open(&path, NODE, &[]).is_err());
-
-        let path = dir.path().join("other");
-        std::fs::write(&path, vec![b'x'; 8192]).unwrap();
-        let error = Store::<Node>::open(&path, NODE, &[]).unwrap_err();
-        assert!(matches!(error.fault(), Fault::Database(_)), "{error}");
-    }
-}
+mod tests;

@@ -10,8 +10,8 @@ pub use children::ChildError;
 pub use report::Report;
 
 use crate::driver::{Driver, DriverError};
-use crate::serve::EVENTS_MAX;
-use crate::stop;
+use crate::scheduler::EVENTS_MAX;
+use crate::stop::{self, Asked};
 use crate::store::{Store, StoreError};
 use crate::workload::Row;
 use around::{AroundClient, Event};
@@ -151,8 +151,11 @@ impl<'a> Trial<'a> {
         let (say, events) = sync_channel(EVENTS_MAX);
         let mut processes = self.start(&say)?;
         let on_stop = say.clone();
-        stop::when_asked(false, move || {
-            let _ = on_stop.send(Event::Stop);
+        stop::when_asked(false, move |asked| match asked {
+            Asked::Stop => {
+                let _ = on_stop.send(Event::Stop);
+            }
+            Asked::Reload => {}
         })?;
         let schedulers = (1..).map(SchedulerId).zip(&processes.schedulers);
         let schedulers = schedulers.map(|(id, child)| (id, child.addresses[1]));
@@ -160,10 +163,10 @@ impl<'a> Trial<'a> {
         let channel = (say.clone(), events);
         let mut around = AroundClient::new(CLIENT, schedulers, channel, placing);
         let store = self.root.join("c1");
-        let kept = Store::<Client>::open(&store, CLIENT, &[])?;
+        let kept = Store::<Client>::open(&store, &[CLIENT], |_| Vec::new())?;
         let recording = self.recordings.join("c1.1.recording");
         let mut client =
-            Driver::start(CLIENT, kept, client_config(), Some(&recording), &mut around)?;
+            Driver::start(kept, &client_config(), |_| Some(recording.clone()), &mut around)?;
         self.place(&mut client, &mut around, &mut processes, &say)?;
         processes.stop()?;
         Ok(around.placing.counts)
@@ -197,7 +200,7 @@ impl<'a> Trial<'a> {
                 crash = Crash::Over;
             }
             let over = matches!(crash, Crash::Over) && around.placing.is_over();
-            if over && client.machine().timers().is_empty() {
+            if over && client.machine(CLIENT).timers().is_empty() {
                 return Ok(());
             }
         }
@@ -206,10 +209,7 @@ impl<'a> Trial<'a> {
     fn start(&self, say: &SyncSender<Event>) -> Result<Processes, UpError> {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut processes = Processes::default();
-        for id in 1..=self.options.nodes {
-            let args = self.options.node_args.clone();
-            processes.nodes.push(self.spec("node", "n", id, args, say).start(1, &[any])?);
-        }
+        let mut peers: Vec<OsString> = Vec::new();
         for id in 1..=self.options.schedulers {
             let mut args = vec![
                 "--policy".into(),
@@ -217,12 +217,14 @@ impl<'a> Trial<'a> {
                 "--seed".into(),
                 self.options.seed.wrapping_add(u64::from(id)).to_string().into(),
             ];
-            for (node, child) in (1..).zip(&processes.nodes) {
-                let node: u32 = node;
-                args.extend(["--node".into(), format!("{node}={}", child.addresses[0]).into()]);
-            }
-            let spec = self.spec("scheduler", "s", id, args, say);
-            processes.schedulers.push(spec.start(1, &[any, any])?);
+            args.extend(peers.iter().cloned());
+            let child = self.spec("scheduler", "s", id, args, say).start(1, &[any, any])?;
+            peers.extend(["--peer".into(), child.addresses[0].to_string().into()]);
+            processes.schedulers.push(child);
+        }
+        for id in 1..=self.options.nodes {
+            let args = self.options.node_args.iter().chain(&peers).cloned().collect();
+            processes.nodes.push(self.spec("node", "n", id, args, say).start(1, &[any])?);
         }
         Ok(processes)
     }

@@ -1,22 +1,21 @@
-//! The form of what is said: datagrams over UDP, frames over TCP.
+//! The form of what is said: messages in packets over UDP, frames over TCP.
 //!
-//! A datagram is the two bytes `CF`, the version of the format (one byte), and a [`Datagram`] in
-//! postcard form, up to [`DATAGRAM_MAX`] bytes in all. A frame is its length in bytes (u32, little
-//! endian; the length itself left out), the version, and a [`FromClient`] or [`ToClient`] in
-//! postcard form.
+//! A message is a [`Message`] in postcard form; [`crate::packet`] says how packets hold them. A frame
+//! is its length in bytes (u32, little endian; the length itself left out), the version, and a
+//! [`FromClient`] or [`ToClient`] in postcard form.
 //!
 //! Whatever arrives, decoding ends with a value or a [`DecodeError`]: it never panics, and never
 //! takes more memory than a small multiple of what arrived.
 
+use crate::packet::MESSAGE_MAX;
 use counterfoil_protocol::{
-    Answer, Body, Call, Changes, ClientId, Datagram, Demand, HostState, Inventory, Placement,
+    Actor, Answer, Body, Call, Changes, ClientId, Datagram, Demand, HostState, Incarnation,
+    Inventory, NodeId, Placement, SchedulerId, Status,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read};
-
-/// The largest datagram, in bytes: it fits any network unfragmented.
-pub const DATAGRAM_MAX: usize = 1200;
+use std::net::SocketAddr;
 
 /// The largest frame from a client, in bytes.
 pub const FROM_CLIENT_MAX: usize = 16 << 10;
@@ -25,13 +24,71 @@ pub const FROM_CLIENT_MAX: usize = 16 << 10;
 pub const TO_CLIENT_MAX: usize = 4 << 20;
 
 /// Resource classes that one demand, inventory or change may name.
-pub const CLASSES_MAX: usize = 32;
+pub const CLASSES_MAX: usize = 64;
 
 /// Names that one set of traits or aggregates may hold.
 pub const NAMES_MAX: usize = 64;
 
-const MAGIC: [u8; 2] = *b"CF";
-const VERSION: u8 = 1;
+/// Actors that one message may introduce.
+pub const PEERS_MAX: usize = 48;
+
+/// The version of the frames.
+const VERSION: u8 = 2;
+
+/// What one process says to another over UDP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Message {
+    /// A datagram of the protocol.
+    Datagram(Datagram),
+    /// These actors are there. A process says so of its own, until they are known, and of others in
+    /// answer to [`Message::WhoIsThere`]. If it is lost, it is said again.
+    Peers(Vec<Peer>),
+    /// Answered with the schedulers that are known and, if asked for, the nodes. If it or the answer
+    /// is lost, it is asked again.
+    WhoIsThere {
+        /// Whether nodes are asked for.
+        nodes: bool,
+    },
+    /// Scheduler to node, when an operator says so to the scheduler. Answered by
+    /// [`Message::Ordered`]; if either is lost, it is sent again. A copy, or one that comes after a
+    /// later order of the same scheduler, is answered and has no effect.
+    Order(OrderId, Order),
+    /// Node to scheduler: the order has arrived.
+    Ordered(OrderId),
+}
+
+/// Names an order to a node, for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OrderId {
+    /// The node that it is for.
+    pub node: NodeId,
+    /// In which of its lives: another ignores it.
+    pub incarnation: Incarnation,
+    /// Who passes it on.
+    pub scheduler: SchedulerId,
+    /// In which of its lives.
+    pub life: Incarnation,
+    /// Which of the orders of that life.
+    pub number: u64,
+}
+
+/// What an operator can order a node to do from afar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// To take new claims, or none.
+    Status(Status),
+}
+
+/// An actor, and where it listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Who: a node or a scheduler.
+    pub actor: Actor,
+    /// In which of its lives. A later life's address replaces that of an earlier one.
+    pub incarnation: Incarnation,
+    /// Where.
+    pub address: SocketAddr,
+}
 
 /// Client to scheduler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +128,9 @@ pub enum DecodeError {
     /// It is longer than is allowed.
     #[error("is longer than {0} bytes")]
     TooLong(usize),
+    /// It is not sealed with a key of this cluster.
+    #[error("is not sealed with a key of this cluster")]
+    Unauthenticated,
     /// It names more of these than is allowed.
     #[error("names too many {0}")]
     Limit(&'static str),
@@ -92,31 +152,39 @@ pub enum FrameError {
     Decode(#[from] DecodeError),
 }
 
-/// The bytes of a datagram.
+/// Appends the length and the form of a message to `bytes`; where it ends.
 ///
 /// # Errors
-/// If it would be longer than [`DATAGRAM_MAX`].
-pub fn encode_datagram(datagram: &Datagram) -> Result<Vec<u8>, TooLong> {
-    let [c, f] = MAGIC;
-    encode(vec![c, f, VERSION], datagram, DATAGRAM_MAX)
+/// If it is longer than [`MESSAGE_MAX`]; then `bytes` is what it was.
+pub fn encode_message(message: &Message, bytes: &mut Vec<u8>) -> Result<usize, TooLong> {
+    let before = bytes.len();
+    // Most messages are shorter than 128 bytes: then the length takes one.
+    bytes.push(0);
+    let taken = std::mem::take(bytes);
+    *bytes = postcard::to_extend(message, taken).expect("messages have a postcard form");
+    let length = bytes.len() - before - 1;
+    if length > MESSAGE_MAX {
+        bytes.truncate(before);
+        return Err(TooLong(length));
+    }
+    let low = (length & 0x7f) as u8;
+    if length < 0x80 {
+        bytes[before] = low;
+    } else {
+        bytes[before] = low | 0x80;
+        bytes.insert(before + 1, (length >> 7) as u8);
+    }
+    Ok(bytes.len())
 }
 
-/// The datagram that `bytes` are.
+/// The message that `form` is.
 ///
 /// # Errors
-/// If they have no meaning.
-pub fn decode_datagram(bytes: &[u8]) -> Result<Datagram, DecodeError> {
-    if bytes.len() > DATAGRAM_MAX {
-        return Err(DecodeError::TooLong(DATAGRAM_MAX));
-    }
-    let Some(bytes) = bytes.strip_prefix(&MAGIC) else {
-        return Err(if MAGIC.starts_with(bytes) {
-            DecodeError::Truncated
-        } else {
-            DecodeError::NotOurs
-        });
-    };
-    decode(bytes)
+/// If it has no meaning.
+pub fn decode_message(form: &[u8]) -> Result<Message, DecodeError> {
+    let message = postcard_exactly::<Message>(form)?;
+    message.limited()?;
+    Ok(message)
 }
 
 /// The bytes of a frame, its length included.
@@ -157,22 +225,24 @@ fn encode(mut bytes: Vec<u8>, value: &impl Serialize, max: usize) -> Result<Vec<
     if bytes.len() > max { Err(TooLong(bytes.len())) } else { Ok(bytes) }
 }
 
-/// Decodes what follows the magic: the version, then the body.
+/// Decodes a frame: the version, then the body.
 fn decode<T: DeserializeOwned + Limited>(bytes: &[u8]) -> Result<T, DecodeError> {
     let Some((version, body)) = bytes.split_first() else { return Err(DecodeError::Truncated) };
     if *version != VERSION {
         return Err(DecodeError::Version(*version));
     }
-    let mut deserializer = postcard::Deserializer::from_bytes(body);
-    let value = T::deserialize(&mut deserializer).map_err(|error| {
-        let ended = error == postcard::Error::DeserializeUnexpectedEnd;
-        if ended { DecodeError::Truncated } else { DecodeError::Malformed }
-    })?;
-    if !deserializer.finalize().is_ok_and(<[u8]>::is_empty) {
-        return Err(DecodeError::Malformed);
-    }
+    let value: T = postcard_exactly(body)?;
     value.limited()?;
     Ok(value)
+}
+
+fn postcard_exactly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, [_, ..])) => Err(DecodeError::Malformed),
+        Err(postcard::Error::DeserializeUnexpectedEnd) => Err(DecodeError::Truncated),
+        Err(_) => Err(DecodeError::Malformed),
+    }
 }
 
 /// What names no more than is allowed.
@@ -216,6 +286,16 @@ impl Limited for Changes {
     fn limited(&self) -> Result<(), DecodeError> {
         self.inventory.iter().try_for_each(Limited::limited)?;
         within("resource classes", self.used.len(), CLASSES_MAX)
+    }
+}
+
+impl Limited for Message {
+    fn limited(&self) -> Result<(), DecodeError> {
+        match self {
+            Message::Datagram(datagram) => datagram.limited(),
+            Message::Peers(peers) => within("peers", peers.len(), PEERS_MAX),
+            Message::WhoIsThere { .. } | Message::Order(..) | Message::Ordered(_) => Ok(()),
+        }
     }
 }
 

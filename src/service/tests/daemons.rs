@@ -5,16 +5,20 @@ use counterfoil_protocol::{
     ClientId, Datagram, Decision, Demand, HostState, Incarnation, Inventory, NodeId, Placement,
     RequestId, ResourceClass, Resync, SchedulerId, Snapshot, Stamp, Verdict, Version,
 };
+use counterfoil_service::meters::Meters;
+use counterfoil_service::packet::{PACKET_MAX, Packets, Seal, open};
+use counterfoil_service::post::Post;
 use counterfoil_service::wire::{
-    DATAGRAM_MAX, FROM_CLIENT_MAX, FromClient, TO_CLIENT_MAX, ToClient, decode_datagram,
-    encode_datagram, encode_frame, read_frame,
+    FROM_CLIENT_MAX, FromClient, Message, Peer, TO_CLIENT_MAX, ToClient, encode_frame, read_frame,
 };
 use rustix::process::{Pid, Signal, kill_process};
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// From one try to the next, when what was said may have been lost.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -51,9 +55,9 @@ impl Process {
     }
 
     fn scheduler(data: &Path, node: SocketAddr) -> Process {
-        let (data, node) = (data.to_str().unwrap(), format!("1={node}"));
+        let (data, node) = (data.to_str().unwrap(), node.to_string());
         let any = "127.0.0.1:0";
-        let address = ["--listen", any, "--api", any, "--node", &node, "--data", data];
+        let address = ["--listen", any, "--api", any, "--peer", &node, "--data", data];
         Process::start(&[["scheduler", "--id", "1"].as_slice(), &address].concat())
     }
 
@@ -95,35 +99,42 @@ fn bad_datagrams_are_counted_and_dropped_and_the_node_goes_on() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(node.addresses[0]).unwrap();
     socket.set_read_timeout(Some(AGAIN)).unwrap();
-    let good = encode_datagram(&resync()).unwrap();
+    let seal = Seal::new(socket.local_addr().unwrap(), None);
+    let mut packets = Packets::default();
+    packets.push(&seal, &Message::Datagram(resync())).unwrap();
+    let good = packets.finish(&seal).to_vec();
     let mut future = good.clone();
     future[2] = 200;
-    let longer = [good.as_slice(), &[0]].concat();
+    let nonsense = [good.as_slice(), &[2, 200, 0]].concat();
     let bad: [&[u8]; 7] = [
         b"",
         b"GET / HTTP/1.1",
         b"not of this protocol",
         &future,
         &good[..good.len() - 1],
-        &longer,
-        &[0; DATAGRAM_MAX + 100],
+        &nonsense,
+        &[0; PACKET_MAX + 100],
     ];
     for bytes in bad {
         socket.send(bytes).unwrap();
     }
-    let mut buffer = [0; DATAGRAM_MAX];
-    let snapshot = loop {
+    let mut buffer = [0; PACKET_MAX];
+    let mut is_snapshot = false;
+    while !is_snapshot {
         socket.send(&good).unwrap();
         if let Ok(length) = socket.recv(&mut buffer) {
-            break decode_datagram(&buffer[..length]).unwrap();
+            let (_, mut messages) = open(&buffer[..length], None).unwrap();
+            let snapshot = |message| {
+                matches!(message, Ok(Message::Datagram(Datagram { body: Body::Snapshot(_), .. })))
+            };
+            is_snapshot = messages.any(snapshot);
         }
-    };
-    assert!(matches!(snapshot.body, Body::Snapshot(_)), "{snapshot:?}");
+    }
     let (code, log) = node.stop();
     assert_eq!(code, Some(0));
     let counts = [("not_ours", 2), ("version", 1), ("truncated", 2), ("malformed", 1)];
     for (why, count) in counts.into_iter().chain([("too_long", 1)]) {
-        let line = format!("datagrams dropped why=\"{why}\" count={count}\n");
+        let line = format!("dropped why=\"{why}\" count={count}\n");
         assert!(log.contains(&line), "no {line:?} in {log}");
     }
 }
@@ -235,40 +246,62 @@ fn what_was_confirmed_through_a_scheduler_outlives_the_node_and_a_client_that_ta
 }
 
 /// A node that says only what a test has it say.
-struct Mute(UdpSocket);
+struct Mute {
+    post: Post,
+    heard: VecDeque<(Datagram, SocketAddr)>,
+}
 
 impl Mute {
     fn new() -> Mute {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        Mute(socket)
+        let any = "127.0.0.1:0".parse().unwrap();
+        let post = Post::listen(any, None, None, Arc::new(Meters::default())).unwrap();
+        Mute { post, heard: VecDeque::new() }
+    }
+
+    /// Introduces itself as the first life of node 1.
+    fn introduce(&mut self, scheduler: &Process) {
+        let actor = Actor::Node(NodeId(1));
+        let me = Peer { actor, incarnation: Incarnation(1), address: self.post.address() };
+        self.post.send(scheduler.addresses[0], &Message::Peers(vec![me]));
+        self.post.flush();
     }
 
     /// The next datagram that `is_meant` accepts, and where it came from.
-    fn hear(&self, is_meant: impl Fn(&Body) -> bool) -> (Datagram, SocketAddr) {
-        let mut buffer = [0; DATAGRAM_MAX];
+    fn hear(&mut self, is_meant: impl Fn(&Body) -> bool) -> (Datagram, SocketAddr) {
+        let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            let (length, from) = self.0.recv_from(&mut buffer).unwrap();
-            let datagram = decode_datagram(&buffer[..length]).unwrap();
-            if is_meant(&datagram.body) {
-                return (datagram, from);
+            while let Some((datagram, from)) = self.heard.pop_front() {
+                if is_meant(&datagram.body) {
+                    return (datagram, from);
+                }
             }
+            assert!(Instant::now() < deadline, "nothing was heard");
+            self.post.wait(Some(deadline)).unwrap();
+            let heard = &mut self.heard;
+            let take = |from, message| {
+                if let Message::Datagram(datagram) = message {
+                    heard.push_back((datagram, from));
+                }
+            };
+            self.post.receive(take).unwrap();
         }
     }
 
     /// Answers `datagram` as the first life of node 1.
-    fn answer(&self, (datagram, from): &(Datagram, SocketAddr), body: Body) {
+    fn answer(&mut self, (datagram, from): &(Datagram, SocketAddr), body: Body) {
         let me = Address { actor: Actor::Node(NodeId(1)), incarnation: Some(Incarnation(1)) };
         let answer = Datagram { src: me, dst: datagram.src, body };
-        self.0.send_to(&encode_datagram(&answer).unwrap(), from).unwrap();
+        self.post.send(*from, &Message::Datagram(answer));
+        self.post.flush();
     }
 }
 
 #[test]
 fn a_call_is_answered_though_an_older_connection_of_its_client_ends_while_it_waits() {
     let of_scheduler = tempfile::tempdir().unwrap();
-    let node = Mute::new();
-    let scheduler = Process::scheduler(of_scheduler.path(), node.0.local_addr().unwrap());
+    let mut node = Mute::new();
+    let scheduler = Process::scheduler(of_scheduler.path(), node.post.address());
+    node.introduce(&scheduler);
     let resync = node.hear(|body| matches!(body, Body::Resync(_)));
     let classes = [(ResourceClass::Vcpu, ClassInventory::of(4))].into_iter().collect();
     let inventory = Inventory { classes, ..Inventory::default() };

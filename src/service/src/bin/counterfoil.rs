@@ -2,8 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use counterfoil_placement::PolicyName;
-use counterfoil_protocol::{ClassInventory, Inventory, NodeId, ResourceClass, SchedulerId};
-use counterfoil_service::peers::Peer;
+use counterfoil_protocol::{ClassInventory, Config, Inventory, NodeId, ResourceClass, SchedulerId};
 use counterfoil_service::serve::{Common, ServeError};
 use counterfoil_service::store::StoreError;
 use counterfoil_service::up::UpError;
@@ -53,9 +52,18 @@ enum Command {
 
 #[derive(Args)]
 struct CommonArgs {
-    /// Where to listen for datagrams; port 0 takes a free one.
+    /// Where to listen for packets; port 0 takes a free one.
     #[arg(long)]
     listen: SocketAddr,
+    /// Where others find it, if that is not where it listens.
+    #[arg(long)]
+    advertise: Option<SocketAddr>,
+    /// A process of the cluster, as HOST:PORT: any, for each knows others. More than once for more.
+    #[arg(long = "peer")]
+    peers: Vec<String>,
+    /// The file with the key of the cluster. Without one it listens on loopback only.
+    #[arg(long)]
+    key_file: Option<PathBuf>,
     /// The folder to keep what must survive a restart; made if there is none.
     #[arg(long)]
     data: PathBuf,
@@ -75,9 +83,6 @@ struct SchedulerArgs {
     /// Where to listen for clients (TCP); port 0 takes a free one.
     #[arg(long)]
     api: SocketAddr,
-    /// A node, as ID=ADDRESS. Once for each.
-    #[arg(long = "node")]
-    nodes: Vec<Peer<NodeId>>,
     #[command(flatten)]
     picking: PickingArgs,
     #[command(flatten)]
@@ -195,10 +200,14 @@ enum Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Failure::TooFewRows { .. } | Failure::Up(UpError::NotEmpty(_)) => 2,
+            Failure::TooFewRows { .. }
+            | Failure::Serve(
+                ServeError::Keyless(_) | ServeError::Unspecified(_) | ServeError::TooMuch(_),
+            )
+            | Failure::Up(UpError::NotEmpty(_)) => 2,
             Failure::Workload { .. }
             | Failure::Unreadable { .. }
-            | Failure::Serve(ServeError::Store(StoreError { .. })) => 5,
+            | Failure::Serve(ServeError::Store(StoreError { .. }) | ServeError::Key(_)) => 5,
             Failure::Serve(
                 ServeError::Listen { .. }
                 | ServeError::Folder { .. }
@@ -240,15 +249,17 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Scheduler(args) => scheduler::serve(&scheduler::Options {
             id: SchedulerId(args.id),
             api: args.api,
-            nodes: args.nodes.clone(),
             policy: args.picking.policy.policy(args.picking.seed),
             common: args.common.common(),
         })?,
-        Command::Node(args) => node::serve(&node::Options {
-            id: NodeId(args.id),
-            inventory: args.inventory.inventory(),
-            common: args.common.common(),
-        })?,
+        Command::Node(args) => node::serve(
+            &node::Options {
+                ids: vec![NodeId(args.id)],
+                inventory: args.inventory.inventory(),
+                common: args.common.common(),
+            },
+            || None,
+        )?,
         Command::Up(args) => return run_up(args, cli.log),
     }
     Ok(ExitCode::SUCCESS)
@@ -301,9 +312,13 @@ impl CommonArgs {
     fn common(&self) -> Common {
         Common {
             listen: self.listen,
-            data: self.data.clone(),
+            advertise: self.advertise,
+            peers: self.peers.clone(),
+            key_file: self.key_file.clone(),
+            data: Some(self.data.clone()),
             recording: self.recording.clone(),
             until_stdin_closes: self.until_stdin_closes,
+            config: Config::default(),
         }
     }
 }

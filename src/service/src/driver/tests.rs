@@ -1,5 +1,4 @@
 use super::*;
-use crate::serve::gather;
 use counterfoil_protocol::scheduler::Input;
 use counterfoil_protocol::{Actor, Address};
 use counterfoil_protocol::{
@@ -8,6 +7,7 @@ use counterfoil_protocol::{
     SchedulerId, Snapshot, Version, node,
 };
 use counterfoil_recording::{Reader, Run};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 const SCHEDULER: SchedulerId = SchedulerId(1);
@@ -50,9 +50,10 @@ where
     fn wait(
         &mut self,
         deadline: Option<Instant>,
-        _: &mut Vec<R::Input>,
+        _: &mut Vec<(R::Id, R::Input)>,
     ) -> io::Result<ControlFlow<()>> {
-        assert!(gather(&self.events, deadline, BATCH_MAX).is_empty());
+        let left = deadline.expect("there is a timer").saturating_duration_since(Instant::now());
+        assert!(self.events.recv_timeout(left).is_err());
         Ok(ControlFlow::Continue(()))
     }
 
@@ -60,7 +61,7 @@ where
         <Self as Chooses<R>>::choose(machine, choice)
     }
 
-    fn carry_out(&mut self, output: Output) {
+    fn carry_out(&mut self, _: R::Id, output: Output) {
         self.carried_out.push(output);
     }
 }
@@ -84,9 +85,9 @@ impl Chooses<Scheduler> for Around {
 }
 
 fn scheduler(dir: &Path, life: u64, around: &mut Around) -> Result<Driver<Scheduler>, DriverError> {
-    let kept = Store::open(&dir.join("store"), SCHEDULER, &[])?;
+    let kept = Store::open(&dir.join("store"), &[SCHEDULER], |_| Vec::new())?;
     let recording = dir.join(format!("s1.{life}.recording"));
-    Driver::start(SCHEDULER, kept, Config::default(), Some(&recording), around)
+    Driver::start(kept, &Config::default(), |_| Some(recording.clone()), around)
 }
 
 /// A snapshot of a node with room for two requests.
@@ -115,7 +116,8 @@ fn a_choice_is_made_before_anything_else_is_given() {
     let dir = tempfile::tempdir().unwrap();
     let mut around = Around::new();
     let mut driver = scheduler(dir.path(), 1, &mut around).unwrap();
-    driver.give([snapshot(), call(1), call(2), call(3)], &mut around).unwrap();
+    let inputs = [snapshot(), call(1), call(2), call(3)];
+    driver.give(inputs.map(|input| (SCHEDULER, input)), &mut around).unwrap();
     let claims = around.sent().filter(|datagram| matches!(datagram.body, Body::Claim(_))).count();
     assert_eq!(claims, 2, "there is no room for the third");
 
@@ -133,7 +135,7 @@ fn a_run_is_rebuilt_from_what_its_driver_recorded() {
     let mut around = Around::new();
     let mut driver = scheduler(dir.path(), 1, &mut around).unwrap();
     for input in [Input::Meet(NODE), snapshot(), call(1), Input::Disconnected(ClientId(1))] {
-        driver.give([input], &mut around).unwrap();
+        driver.give([(SCHEDULER, input)], &mut around).unwrap();
     }
     for _ in 0..3 {
         // The timers of the scheduler, as they come due.
@@ -143,7 +145,7 @@ fn a_run_is_rebuilt_from_what_its_driver_recorded() {
     let mut run = Run::<Scheduler>::rebuild(reader, None).unwrap();
     let steps = run.by_ref().map(Result::unwrap).count();
     assert!(steps >= 4 + 1 + 3, "inputs, the choice and the timers: {steps}");
-    assert_eq!(run.machine(), driver.machine());
+    assert_eq!(run.machine(), driver.machine(SCHEDULER));
 }
 
 #[test]
@@ -151,7 +153,7 @@ fn a_life_that_starts_again_goes_on_from_what_was_committed() {
     let dir = tempfile::tempdir().unwrap();
     for life in 1..4 {
         let driver = scheduler(dir.path(), life, &mut Around::new()).unwrap();
-        assert_eq!(driver.machine().incarnation, Incarnation(life));
+        assert_eq!(driver.machine(SCHEDULER).incarnation, Incarnation(life));
     }
 }
 
@@ -163,18 +165,21 @@ fn what_cannot_be_recorded_does_not_happen() {
     let again = scheduler(dir.path(), 1, &mut around).map(|_| ());
     assert!(matches!(again, Err(DriverError::Recording { .. })), "it is there: {again:?}");
     let driver = scheduler(dir.path(), 2, &mut around).unwrap();
-    assert_eq!(driver.machine().incarnation, Incarnation(2), "the life between did not begin");
+    assert_eq!(
+        driver.machine(SCHEDULER).incarnation,
+        Incarnation(2),
+        "the life between did not begin"
+    );
 }
 
 #[test]
 fn a_timer_is_given_once_it_is_due_and_again_when_it_is_set_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut around = Around::new();
-    let kept = Store::open(&dir.path().join("store"), NODE, &[]).unwrap();
-    let config = Config::default();
+    let kept = Store::open(&dir.path().join("store"), &[NODE], |_| Vec::new()).unwrap();
     let recording = dir.path().join("n1.1.recording");
     let mut driver: Driver<Node> =
-        Driver::start(NODE, kept, config, Some(&recording), &mut around).unwrap();
+        Driver::start(kept, &Config::default(), |_| Some(recording.clone()), &mut around).unwrap();
     for _ in 0..2 {
         assert!(driver.turn(&mut around).unwrap().is_continue());
     }
@@ -182,5 +187,5 @@ fn a_timer_is_given_once_it_is_due_and_again_when_it_is_set_again() {
     let inputs: Vec<node::Input> = run.map(|step| step.unwrap().input).collect();
     let announce = node::Input::Timer(counterfoil_protocol::Timer::Announce);
     assert_eq!(inputs, [announce.clone(), announce]);
-    assert_eq!(driver.machine().timers(), [counterfoil_protocol::Timer::Announce]);
+    assert_eq!(driver.machine(NODE).timers(), [counterfoil_protocol::Timer::Announce]);
 }

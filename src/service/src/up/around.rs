@@ -2,9 +2,8 @@
 
 use super::children::{Child, ChildError};
 use super::placing::Placing;
-use crate::driver::{BATCH_MAX, Outside};
+use crate::driver::Outside;
 use crate::link::{Incoming, Link, split};
-use crate::serve::gather;
 use crate::wire::{FROM_CLIENT_MAX, FromClient, TO_CLIENT_MAX, ToClient};
 use counterfoil_protocol::client::Input;
 use counterfoil_protocol::{AttemptId, Choice, Client, ClientId, Output, SchedulerId};
@@ -15,6 +14,9 @@ use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// Events and orders that one turn takes, at most.
+const BATCH_MAX: usize = 256;
 
 /// From the end of a connection to the next attempt to make one.
 const RECONNECT: Duration = Duration::from_millis(50);
@@ -151,6 +153,18 @@ impl AroundClient {
     }
 }
 
+/// Waits until there is an event or `deadline` has come; then takes what there is, up to `max`.
+fn gather<E>(events: &Receiver<E>, deadline: Option<Instant>, max: usize) -> Vec<E> {
+    let first = match deadline {
+        Some(deadline) => {
+            let left = deadline.saturating_duration_since(Instant::now());
+            events.recv_timeout(left).ok()
+        }
+        None => events.recv().ok(),
+    };
+    first.into_iter().chain(events.try_iter()).take(max).collect()
+}
+
 /// Makes a connection, and reads it to its end.
 ///
 /// One thread says everything of one connection, in order, and the next is made only once the end of
@@ -189,16 +203,19 @@ impl Outside<Client> for AroundClient {
     fn wait(
         &mut self,
         deadline: Option<Instant>,
-        inputs: &mut Vec<Input>,
+        inputs: &mut Vec<(ClientId, Input)>,
     ) -> io::Result<ControlFlow<()>> {
         let orders = self.placing.orders(BATCH_MAX);
         let reconnect = self.connect()?;
         let at_once = (!orders.is_empty()).then(Instant::now);
-        inputs.extend(orders.into_iter().map(Input::Order));
+        let id = self.id;
+        inputs.extend(orders.into_iter().map(|order| (id, Input::Order(order))));
         let deadline = [deadline, reconnect, at_once].into_iter().flatten().min();
+        let mut happened = Vec::new();
         for event in gather(&self.events, deadline, BATCH_MAX) {
-            self.on_event(event, inputs);
+            self.on_event(event, &mut happened);
         }
+        inputs.extend(happened.into_iter().map(|input| (id, input)));
         let over = self.stopped || self.gone.is_some();
         Ok(if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
@@ -212,7 +229,7 @@ impl Outside<Client> for AroundClient {
         None
     }
 
-    fn carry_out(&mut self, output: Output) {
+    fn carry_out(&mut self, _: ClientId, output: Output) {
         match output {
             Output::Send(datagram) => {
                 if let Some((_, link)) = self.next_up() {
