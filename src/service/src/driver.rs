@@ -5,7 +5,7 @@
 //! recorded, then committed, all with one flush to disk, then carried out; so nothing is told that a
 //! crash could take back, and nothing that was told is missing from a recording.
 
-use crate::store::{Store, StoreError};
+use crate::store::{Kept, Store, StoreError};
 use crate::timers::Timers;
 use counterfoil_protocol::{Choice, Config, Given, Output, Record, Timer};
 use counterfoil_recording::{Batch, Entry, Header, Role, Writer, digest};
@@ -109,7 +109,7 @@ impl<R: Role> Driver<R> {
     /// # Errors
     /// If a start cannot be recorded or committed; then none has started.
     pub fn start(
-        (store, disks): (Store<R>, BTreeMap<R::Id, R::Disk>),
+        (store, disks): Kept<R>,
         config: &Config,
         recording: impl Fn(R::Id) -> Option<PathBuf>,
         outside: &mut impl Outside<R>,

@@ -109,7 +109,7 @@ pub fn check_inventory(inventory: &Inventory, groups_max: usize) -> Result<(), S
     });
     let room = MESSAGE_MAX.saturating_sub(groups_max * GROUP_BYTES);
     let mut bytes = Vec::new();
-    let length = encode_message(&snapshot, &mut bytes).map_or_else(|long| long.0, |end| end);
+    let length = encode_message(&snapshot, &mut bytes).unwrap_or_else(|long| long.0);
     if length <= room {
         return Ok(());
     }

@@ -30,6 +30,16 @@ const QUEUE_BYTES: usize = 8 << 20;
 /// How long to wait for the system to take more, before a packet is dropped.
 const CONGESTED: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
+/// Errors of a socket that is of use all the same.
+const PASSING: [ErrorKind; 6] = [
+    ErrorKind::WouldBlock,
+    ErrorKind::Interrupted,
+    ErrorKind::ConnectionRefused,
+    ErrorKind::ConnectionReset,
+    ErrorKind::HostUnreachable,
+    ErrorKind::NetworkUnreachable,
+];
+
 /// The UDP socket of a process.
 #[derive(Debug)]
 pub struct Post {
@@ -156,18 +166,9 @@ impl Post {
             self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
         let filled = match self.state.recv((&self.socket).into(), &mut slices, &mut metas) {
             Ok(filled) => filled,
-            Err(error) => {
-                return match error.kind() {
-                    // What an earlier packet met with at its destination.
-                    ErrorKind::WouldBlock
-                    | ErrorKind::Interrupted
-                    | ErrorKind::ConnectionRefused
-                    | ErrorKind::ConnectionReset
-                    | ErrorKind::HostUnreachable
-                    | ErrorKind::NetworkUnreachable => Ok(()),
-                    _ => Err(error),
-                };
-            }
+            // What an earlier packet met with at its destination.
+            Err(error) if PASSING.contains(&error.kind()) => return Ok(()),
+            Err(error) => return Err(error),
         };
         let meters = &self.meters;
         for (meta, buffer) in metas.iter().zip(&self.buffers).take(filled) {

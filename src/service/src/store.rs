@@ -38,6 +38,9 @@ pub struct Store<R: Role> {
     role: PhantomData<R>,
 }
 
+/// A store that was opened, and what it keeps for each actor.
+pub type Kept<R> = (Store<R>, BTreeMap<<R as Role>::Id, <R as Role>::Disk>);
+
 /// A store that cannot be used, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("the store {path:?} {fault}")]
@@ -107,7 +110,7 @@ impl<R: Role> Store<R> {
         path: &Path,
         ids: &[R::Id],
         initial: impl Fn(R::Id) -> Vec<Record>,
-    ) -> Result<(Self, BTreeMap<R::Id, R::Disk>), StoreError> {
+    ) -> Result<Kept<R>, StoreError> {
         let in_store = |fault| StoreError { path: path.to_owned(), fault };
         let database = open_database(path).map_err(in_store)?;
         adopt::<R>(&database, ids, initial).map_err(in_store)?;
@@ -117,10 +120,7 @@ impl<R: Role> Store<R> {
     }
 
     /// A store that keeps nothing, for measurements: its actors forget everything when they stop.
-    pub fn forgetful(
-        ids: &[R::Id],
-        initial: impl Fn(R::Id) -> Vec<Record>,
-    ) -> (Self, BTreeMap<R::Id, R::Disk>) {
+    pub fn forgetful(ids: &[R::Id], initial: impl Fn(R::Id) -> Vec<Record>) -> Kept<R> {
         let disk = |id: &R::Id| {
             let mut disk = R::Disk::default();
             initial(*id).iter().for_each(|record| R::write(&mut disk, record));
