@@ -61,6 +61,7 @@ fn demand() -> impl Strategy<Value = Demand> {
             forbidden,
             zone,
             aggregates,
+            ..Demand::default()
         },
     )
 }
@@ -286,8 +287,8 @@ fn foreign_and_future_datagrams_are_told_apart() {
     assert_eq!(decode_datagram(b"CF"), Err(DecodeError::Truncated));
     assert_eq!(decode_datagram(b"HTTP/1.1"), Err(DecodeError::NotOurs));
     let mut future = bytes.clone();
-    future[2] = 2;
-    assert_eq!(decode_datagram(&future), Err(DecodeError::Version(2)));
+    future[2] = VERSION + 1;
+    assert_eq!(decode_datagram(&future), Err(DecodeError::Version(VERSION + 1)));
     let long = [bytes, vec![0; DATAGRAM_MAX]].concat();
     assert_eq!(decode_datagram(&long), Err(DecodeError::TooLong(DATAGRAM_MAX)));
 }
