@@ -1,8 +1,8 @@
 use crate::truth::*;
 use counterfoil_properties::{Check, Safety};
 use counterfoil_protocol::{
-    Body, ClassInventory, Decision, Demand, Incarnation, Inventory, Machine, Node, Reason, Refusal,
-    ResourceClass, Rule, Rules, Status, Timer, Version, node,
+    Body, ClassInventory, Decision, Demand, GroupId, Incarnation, Inventory, Machine, Node, Reason,
+    Refusal, ResourceClass, Rule, Rules, Status, Timer, Version, node,
 };
 
 #[test]
@@ -19,6 +19,50 @@ fn no_overcommit() {
         &too_much,
         "n1 grants s1.1:n1#1: allocated VCPU = 2 <= capacity = 1",
         &[("allocated", "2", "n1/durable/allocations"), ("capacity", "1", "n1/durable/inventory")],
+    );
+}
+
+#[test]
+fn groups_are_kept() {
+    let group = GroupId(1);
+    let of = |number, demand: Demand| {
+        let node::Input::Datagram(mut datagram) = claims(number) else { unreachable!() };
+        let Body::Claim(claim) = &mut datagram.body else { unreachable!() };
+        claim.demand = demand;
+        node::Input::Datagram(datagram)
+    };
+    let member = |bears: Option<u32>| {
+        let resources = [(ResourceClass::Vcpu, 1), (ResourceClass::Group(group), 1)];
+        let apart = bears.map(|bears| (group, bears)).into_iter().collect();
+        Demand { resources: resources.into_iter().collect(), apart, ..Demand::default() }
+    };
+    let near = Demand { near: [group].into_iter().collect(), ..one() };
+    let mut truth = Truth::default();
+    let mut node = truth.node(processors(8), without(Rule::NodeJudgesClaims));
+    let way = "n1/durable/allocations";
+    let lonely = truth.step(&mut node.clone(), of(0, near.clone()));
+    truth.violates(
+        Safety::GroupsAreKept,
+        &lonely,
+        "n1 grants s1.1:n1#0 beside those that it must be near or apart from",
+        &[("reason against it", "Affinity(GROUP_1)", way), ("beside it", "{}", way)],
+    );
+    assert_eq!(truth.check(Safety::NoOvercommit, &lonely), Check::Holds);
+    let any = truth.step(&mut node, of(1, member(None)));
+    assert_eq!(truth.check(Safety::GroupsAreKept, &any), Check::Vacuous);
+    for (number, demand) in [(2, near), (3, member(Some(1)))] {
+        let kept = truth.step(&mut node, of(number, demand));
+        assert_eq!(truth.check(Safety::GroupsAreKept, &kept), Check::Holds);
+    }
+    let crowded = truth.step(&mut node, of(4, member(Some(1))));
+    truth.violates(
+        Safety::GroupsAreKept,
+        &crowded,
+        "n1 grants s1.1:n1#4 beside those that it must be near or apart from",
+        &[
+            ("reason against it", "AntiAffinity(GROUP_1)", way),
+            ("beside it", "{VCPU: 3, GROUP_1: 2}", way),
+        ],
     );
 }
 

@@ -4,7 +4,7 @@
 //! eligible, and only says which of them is the best. What the protocol promises holds for every
 //! policy, so a policy can be bad but never wrong.
 
-use counterfoil_protocol::{Demand, HostState, NodeId, Resources};
+use counterfoil_protocol::{Demand, HostState, NodeId, ResourceClass, Resources};
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
@@ -129,7 +129,15 @@ impl Share {
             let taken = candidate.set_aside.get(class).saturating_add(amount);
             Share { free: candidate.state.free(class).saturating_sub(taken), capacity }
         };
-        demand.resources.iter().map(of_class).min().unwrap_or(Share { free: 1, capacity: 1 })
+        let bounded =
+            |(class, _): &(&ResourceClass, u64)| !matches!(class, ResourceClass::Group(_));
+        demand
+            .resources
+            .iter()
+            .filter(bounded)
+            .map(of_class)
+            .min()
+            .unwrap_or(Share { free: 1, capacity: 1 })
     }
 }
 

@@ -58,11 +58,7 @@ impl Disk {
 
     /// The sum of all allocations.
     pub fn used(&self) -> Resources {
-        let mut used = Resources::default();
-        for allocation in self.allocations.values() {
-            used.add(&allocation.demand.resources);
-        }
-        used
+        Resources::sum(self.allocations.values().map(|allocation| &allocation.demand.resources))
     }
 }
 
