@@ -20,7 +20,7 @@ use crate::wire::{FromClient, Message, Peer, ToClient};
 use counterfoil_placement::{Candidate, Policy};
 use counterfoil_protocol::scheduler::Input;
 use counterfoil_protocol::{
-    Actor, Answer, Body, Call, Choice, ClientId, Datagram, Incarnation, Output, Placement,
+    Actor, Answer, Body, Call, Choice, ClientId, Datagram, Incarnation, NodeId, Output, Placement,
     Scheduler, SchedulerId,
 };
 use orders::Orders;
@@ -68,6 +68,18 @@ struct AroundScheduler {
     next_round: Instant,
     /// By when it stops, if it is to.
     stops: Option<Instant>,
+    observe: Option<Observe>,
+}
+
+/// Sees the scheduler when it has chosen a node, for measurements.
+pub type Observe = Box<dyn FnMut(&Scheduler, NodeId) + Send>;
+
+/// A scheduler that has started.
+pub struct Daemon {
+    driver: Driver<Scheduler>,
+    around: AroundScheduler,
+    front: Front,
+    bound_to: SocketAddr,
 }
 
 /// Runs a scheduler until it is asked to stop.
@@ -75,41 +87,77 @@ struct AroundScheduler {
 /// # Errors
 /// If it cannot start, or can no longer keep its life.
 pub fn serve(options: &Options) -> Result<(), ServeError> {
-    let Options { id, api, policy, common } = options;
-    let meters = Arc::new(Meters::default());
-    let post = common.post(&meters)?;
-    let kept = match common.store()? {
-        Some(path) => Store::<Scheduler>::open(&path, &[*id], |_| Vec::new())?,
-        None => Store::forgetful(&[*id], |_| Vec::new()),
-    };
-    let bound_to = post.bound_to()?;
-    let (front, events) = Front::new(post.waker());
+    let Options { id, api, common, .. } = options;
+    let daemon = Daemon::start(options)?;
     let listener = std::net::TcpListener::bind(api)
         .map_err(|source| ServeError::Listen { address: *api, source })?;
-    let addresses = [bound_to, listener.local_addr()?];
-    clients::accept(listener, front.clone())?;
-    let mut around = AroundScheduler::new(*id, post, policy.clone(), events, Arc::clone(&meters));
-    let recording = |_| common.recording.clone();
-    let mut driver = Driver::start(kept, &common.config, recording, &mut around)?;
-    around.introduce(driver.machine(*id).incarnation);
-    ask(common, &front)?;
-    let life = driver.machine(*id).incarnation;
-    tracing::info!(scheduler = %id, udp = %addresses[0], api = %addresses[1], %life, "started");
+    let addresses = [daemon.bound_to(), listener.local_addr()?];
+    clients::accept(listener, daemon.front())?;
+    ask(common, &daemon.front())?;
+    tracing::info!(scheduler = %id, udp = %addresses[0], api = %addresses[1], "started");
     say_ready(&addresses)?;
-    run(&mut driver, &mut around)?;
-    meters.report();
+    daemon.run()?;
     tracing::info!(scheduler = %id, "stopped");
     Ok(())
 }
 
-/// Takes turns until the scheduler is to stop and nothing is open, or its grace is over.
-fn run(driver: &mut Driver<Scheduler>, around: &mut AroundScheduler) -> Result<(), ServeError> {
-    let id = around.id;
-    loop {
-        let flow = driver.turn(around)?;
-        around.show(driver.machine(id));
-        if flow.is_break() || (around.stops.is_some() && driver.machine(id).attempts.is_empty()) {
-            return Ok(());
+impl Daemon {
+    /// Starts the next life of the scheduler.
+    ///
+    /// # Errors
+    /// If it cannot keep its life, or not listen.
+    pub fn start(options: &Options) -> Result<Daemon, ServeError> {
+        let Options { id, policy, common, .. } = options;
+        let meters = Arc::new(Meters::default());
+        let post = common.post(&meters)?;
+        let kept = match common.store()? {
+            Some(path) => Store::<Scheduler>::open(&path, &[*id], |_| Vec::new())?,
+            None => Store::forgetful(&[*id], |_| Vec::new()),
+        };
+        let bound_to = post.bound_to()?;
+        let (front, events) = Front::new(post.waker());
+        let mut around = AroundScheduler::new(*id, post, policy.clone(), events, meters);
+        let recording = |_| common.recording.clone();
+        let driver = Driver::start(kept, &common.config, recording, &mut around)?;
+        around.introduce(driver.machine(*id).incarnation);
+        Ok(Daemon { driver, around, front, bound_to })
+    }
+
+    /// Speaks to it, from any thread.
+    pub fn front(&self) -> Front {
+        self.front.clone()
+    }
+
+    /// Where it listens for packets.
+    pub fn bound_to(&self) -> SocketAddr {
+        self.bound_to
+    }
+
+    /// Shows the scheduler to `observe` when it has chosen a node.
+    pub fn observe(&mut self, observe: Observe) {
+        self.around.observe = Some(observe);
+    }
+
+    /// What it counts.
+    pub fn meters(&self) -> Arc<Meters> {
+        Arc::clone(&self.around.meters)
+    }
+
+    /// Takes turns until it is to stop and nothing is open, or its grace is over.
+    ///
+    /// # Errors
+    /// If it can no longer keep its life.
+    pub fn run(self) -> Result<(), ServeError> {
+        let Daemon { mut driver, mut around, .. } = self;
+        let id = around.id;
+        loop {
+            let flow = driver.turn(&mut around)?;
+            around.show(driver.machine(id));
+            let nothing_open = driver.machine(id).attempts.is_empty();
+            if flow.is_break() || (around.stops.is_some() && nothing_open) {
+                around.meters.report();
+                return Ok(());
+            }
         }
     }
 }
@@ -156,6 +204,7 @@ impl AroundScheduler {
             meters,
             next_round: Instant::now(),
             stops: None,
+            observe: None,
         }
     }
 
@@ -406,6 +455,9 @@ impl Outside<Scheduler> for AroundScheduler {
             });
             self.policy.pick(&attempt.demand, candidates)
         });
+        if let (Some(node), Some(observe)) = (node, &mut self.observe) {
+            observe(machine, node);
+        }
         Some(Input::Chosen(*id, node))
     }
 
