@@ -8,10 +8,10 @@ use crate::stop;
 use crate::store::Store;
 use crate::udp::{Arrival, Drop, Dropped, Udp};
 use crate::wire::{FROM_CLIENT_MAX, FromClient, TO_CLIENT_MAX, ToClient};
-use counterfoil_placement::{Candidate, Policy};
-use counterfoil_protocol::scheduler::Input;
+use counterfoil_placement::{Index, Policy};
+use counterfoil_protocol::scheduler::{self, Input};
 use counterfoil_protocol::{
-    Actor, Body, Choice, ClientId, Datagram, NodeId, Output, Scheduler, SchedulerId,
+    Actor, Body, Choice, ClientId, Datagram, Map, NodeId, Output, Scheduler, SchedulerId,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -36,6 +36,8 @@ pub struct Options {
     pub nodes: Vec<Peer<NodeId>>,
     /// How it picks one of them.
     pub policy: Policy,
+    /// Where its random choices start.
+    pub seed: u64,
     /// What every daemon is told.
     pub common: Common,
 }
@@ -44,7 +46,9 @@ struct AroundScheduler {
     udp: Udp,
     nodes: BTreeMap<NodeId, SocketAddr>,
     clients: BTreeMap<ClientId, Connected>,
-    policy: Policy,
+    index: Index,
+    /// The nodes as the index has them.
+    indexed: Map<NodeId, scheduler::Peer>,
     events: Receiver<Event>,
     /// Events that were taken and are left for the next turn.
     held: VecDeque<Event>,
@@ -73,7 +77,7 @@ enum Event {
 /// # Errors
 /// If it cannot start, or can no longer keep its life.
 pub fn serve(options: &Options) -> Result<(), ServeError> {
-    let Options { id, api, nodes, policy, common } = options;
+    let Options { id, api, nodes, policy, seed, common } = options;
     let kept = Store::<Scheduler>::open(&common.store()?, *id, &[])?;
     let (say, events) = sync_channel(EVENTS_MAX);
     let deliver = {
@@ -93,7 +97,8 @@ pub fn serve(options: &Options) -> Result<(), ServeError> {
         udp,
         nodes: nodes.iter().map(|peer| (peer.id, peer.address)).collect(),
         clients: BTreeMap::new(),
-        policy: policy.clone(),
+        index: Index::new(*policy, *seed),
+        indexed: Map::default(),
         events,
         held: VecDeque::new(),
     };
@@ -232,6 +237,17 @@ impl AroundScheduler {
         }
     }
 
+    /// Tells the index which nodes are not what they were.
+    fn follow(&mut self, machine: &Scheduler) {
+        for (node, _, peer) in machine.nodes.changed_since(&self.indexed) {
+            match peer.and_then(|peer| Some((peer, peer.host.as_ref()?))) {
+                Some((peer, host)) => self.index.set(*node, &host.state, &peer.set_aside(), true),
+                None => self.index.remove(*node),
+            }
+        }
+        self.indexed = machine.nodes.clone();
+    }
+
     fn is_current(&self, client: ClientId, connection: ConnectionNumber) -> bool {
         self.clients.get(&client).is_some_and(|connected| connected.connection == connection)
     }
@@ -278,13 +294,9 @@ impl Outside<Scheduler> for AroundScheduler {
 
     fn choose(&mut self, machine: &Scheduler, choice: &Choice) -> Option<Input> {
         let Choice::Node(id) = choice else { return None };
+        self.follow(machine);
         let node = machine.attempts.get(id).and_then(|attempt| {
-            let eligible = machine.nodes.iter().filter(|(node, _)| machine.eligible(*id, **node));
-            let candidates = eligible.filter_map(|(node, peer)| {
-                let state = &peer.host.as_ref()?.state;
-                Some(Candidate { node: *node, state, set_aside: peer.set_aside() })
-            });
-            self.policy.pick(&attempt.demand, candidates)
+            self.index.pick(&attempt.demand, |node| machine.eligible(*id, node))
         });
         Some(Input::Chosen(*id, node))
     }

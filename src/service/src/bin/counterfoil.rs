@@ -89,7 +89,7 @@ struct PickingArgs {
     /// How to pick one of the nodes that fit: spread, pack or random.
     #[arg(long, default_value_t)]
     policy: PolicyName,
-    /// Where the random policy starts.
+    /// Where random choices start.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -241,7 +241,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             id: SchedulerId(args.id),
             api: args.api,
             nodes: args.nodes.clone(),
-            policy: args.picking.policy.policy(args.picking.seed),
+            policy: args.picking.policy.policy(),
+            seed: args.picking.seed,
             common: args.common.common(),
         })?,
         Command::Node(args) => node::serve(&node::Options {

@@ -1,4 +1,5 @@
 use super::*;
+use counterfoil_placement::PolicyName;
 use counterfoil_protocol::{Answer, AttemptId, AttemptNumber, Call, Demand, Placement, RequestId};
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpStream};
@@ -12,8 +13,9 @@ fn around() -> (AroundScheduler, SyncSender<Event>) {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let udp = Udp::listen(any, Dropped::default(), |_| ControlFlow::Continue(())).unwrap();
     let (nodes, clients) = (BTreeMap::new(), BTreeMap::new());
-    let policy = Policy::Spread;
-    (AroundScheduler { udp, nodes, clients, policy, events, held: VecDeque::new() }, say)
+    let index = Index::new(PolicyName::Spread.policy(), 1);
+    let (indexed, held) = (Map::default(), VecDeque::new());
+    (AroundScheduler { udp, nodes, clients, index, indexed, events, held }, say)
 }
 
 /// A connection of the client, and its other end.
