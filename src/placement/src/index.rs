@@ -87,8 +87,10 @@ impl Index {
     }
 
     /// Sets what is known of `node`: its state, what is set aside on it for claims that the state
-    /// does not contain, and whether it is `open`, that is, can be picked at all. Only what changed
-    /// costs time.
+    /// does not contain, and whether it is `open`, that is, can be picked at all.
+    ///
+    /// An inventory that shares its memory with the last one is taken for unchanged at once; any
+    /// other is read anew.
     pub fn set(&mut self, node: NodeId, state: &HostState, set_aside: &Resources, open: bool) {
         let known = self.nodes.entry(node).or_default();
         let learnt = !is_shared(&known.inventory, &state.inventory);

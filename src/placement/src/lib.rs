@@ -17,6 +17,19 @@
 //!   class is free on one node at most, and which zones, aggregates and traits occur. A part in which
 //!   no node can do is passed over as a whole.
 //!
+//! # What it costs
+//!
+//! `cargo bench -p counterfoil-placement` says it for the machine at hand. On a virtual machine with
+//! two cores a decision takes about 0.2 µs at 100 nodes and at 10,000, up to 0.9 µs where it leads to
+//! memory that is not in a cache, and up to 2 µs so at 100,000; to tell the index of a change, as
+//! much. That nothing fits is known after 0.2 µs.
+//!
+//! The bounds are of each class alone, and of VCPU together with MEMORY_MB. Where enough of two other
+//! classes is free all over the order, and of both on no node, nodes are compared one by one: 4 to
+//! 15 ns each. A node that only `accepts` can judge costs what `accepts` takes.
+//!
+//! # Example
+//!
 //! ```
 //! use counterfoil_placement::{Index, PolicyName};
 //! use counterfoil_protocol::{

@@ -9,9 +9,9 @@ use crate::store::Store;
 use crate::udp::{Arrival, Drop, Dropped, Udp};
 use crate::wire::{FROM_CLIENT_MAX, FromClient, TO_CLIENT_MAX, ToClient};
 use counterfoil_placement::{Index, Policy};
-use counterfoil_protocol::scheduler::{self, Input};
+use counterfoil_protocol::scheduler::{self, Input, Presence};
 use counterfoil_protocol::{
-    Actor, Body, Choice, ClientId, Datagram, Map, NodeId, Output, Scheduler, SchedulerId,
+    Actor, Body, Choice, ClientId, Datagram, Map, NodeId, Output, Scheduler, SchedulerId, Status,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -240,8 +240,11 @@ impl AroundScheduler {
     /// Tells the index which nodes are not what they were.
     fn follow(&mut self, machine: &Scheduler) {
         for (node, _, peer) in machine.nodes.changed_since(&self.indexed) {
-            match peer.and_then(|peer| Some((peer, peer.host.as_ref()?))) {
-                Some((peer, host)) => self.index.set(*node, &host.state, &peer.set_aside(), true),
+            match peer.and_then(|peer| Some((peer, &peer.host.as_ref()?.state))) {
+                Some((peer, state)) => {
+                    let open = peer.presence == Presence::Present && state.status == Status::Up;
+                    self.index.set(*node, state, &peer.set_aside(), open);
+                }
                 None => self.index.remove(*node),
             }
         }

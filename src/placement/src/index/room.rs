@@ -49,6 +49,7 @@ impl Room {
     }
 
     /// Whether a node within these bounds may meet `need`.
+    #[inline]
     pub(crate) fn meets(&self, need: &Need) -> bool {
         // All columns are compared, without a branch between them.
         let columns = self.free.iter().zip(need.free);

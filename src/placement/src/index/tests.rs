@@ -73,12 +73,9 @@ fn demands() -> impl Strategy<Value = Demand> {
         (names("TRAIT", 1).boxed(), names("TRAIT", 1).boxed(), names("AGGREGATE", 2).boxed());
     let like =
         (often(like.0), often(like.1), often(like.2), prop_oneof![3 => Just(None), 1 => zones()]);
-    (resources(), like).prop_map(|(resources, (required, forbidden, aggregates, zone))| Demand {
-        resources,
-        required,
-        forbidden,
-        zone,
-        aggregates,
+    (resources(), like).prop_map(|(resources, (required, forbidden, aggregates, zone))| {
+        let of_traits = Demand { resources, required, forbidden, ..Demand::default() };
+        Demand { zone, aggregates, ..of_traits }
     })
 }
 

@@ -278,6 +278,19 @@ mod tests {
         visited
     }
 
+    #[test]
+    fn a_node_before_the_first_is_found_after_the_first_pages_went() {
+        let mut tree = Tree::default();
+        let leaves: Vec<Leaf> = (0..2000).map(|node| leaf(0, node, 1)).collect();
+        leaves.iter().for_each(|leaf| tree.insert(*leaf));
+        leaves[..700].iter().for_each(|leaf| tree.remove(&leaf.key));
+        tree.root.check(true);
+        tree.insert(leaves[500]);
+        tree.root.check(true);
+        let range = Key::FIRST..leaves[501].key;
+        assert_eq!(visited(&tree, range, &Need::default()), [NodeId(500)]);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20))]
 

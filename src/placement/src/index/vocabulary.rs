@@ -192,4 +192,13 @@ mod tests {
         let none = Bits::new(0, 31);
         assert_eq!(none.find(&name("Z0".into())), None);
     }
+
+    #[test]
+    fn memory_without_processors_is_not_balanced_nor_are_processors_without_memory() {
+        assert_eq!(balanced(0, 1 << 40), 0);
+        assert_eq!(balanced(64, 0), 0);
+        assert_eq!(balanced(2, 1 << 40), 2 * BALANCE_MIB);
+        assert_eq!(balanced(64, 512), 512);
+        assert_eq!(balanced(u64::MAX, u64::MAX), u64::MAX);
+    }
 }
