@@ -25,8 +25,8 @@
 //! much. That nothing fits is known after 0.2 µs.
 //!
 //! The bounds are of each class alone, and of VCPU together with MEMORY_MB. Where enough of two other
-//! classes is free all over the order, and of both on no node, nodes are compared one by one: 4 to
-//! 15 ns each. A node that only `accepts` can judge costs what `accepts` takes.
+//! classes is free all over the order, and of both on no node, nodes are compared one by one: up
+//! to 15 ns each. A node that only `accepts` can judge costs what `accepts` takes.
 //!
 //! # Example
 //!
