@@ -258,7 +258,8 @@ impl Cluster {
             let mut daemon = scheduler::Daemon::start(&scheduler::Options {
                 id: SchedulerId(id),
                 api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-                policy: options.policy.policy(options.seed.wrapping_add(u64::from(id))),
+                policy: options.policy.policy(),
+                seed: options.seed.wrapping_add(u64::from(id)),
                 common: common(&format!("s{id}"), peers.clone(), true),
             })?;
             let (front, seen) = (daemon.front(), Arc::clone(&clock));

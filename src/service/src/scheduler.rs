@@ -17,11 +17,11 @@ use crate::serve::{Common, ServeError, say_ready};
 use crate::stop::{self, Asked};
 use crate::store::Store;
 use crate::wire::{FromClient, Message, Peer, ToClient};
-use counterfoil_placement::{Candidate, Policy};
-use counterfoil_protocol::scheduler::Input;
+use counterfoil_placement::{Index, Policy};
+use counterfoil_protocol::scheduler::{Input, Presence};
 use counterfoil_protocol::{
     Actor, Answer, Body, Call, Choice, ClientId, Datagram, Incarnation, NodeId, Output, Placement,
-    Scheduler, SchedulerId,
+    Scheduler, SchedulerId, Status,
 };
 use orders::Orders;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -47,6 +47,8 @@ pub struct Options {
     pub api: SocketAddr,
     /// How it picks a node.
     pub policy: Policy,
+    /// Where the order of nodes that are equally good begins.
+    pub seed: u64,
     /// What every daemon is told.
     pub common: Common,
 }
@@ -57,7 +59,9 @@ struct AroundScheduler {
     post: Post,
     book: Book,
     clients: BTreeMap<ClientId, Connection>,
-    policy: Policy,
+    index: Index,
+    /// The node of which the input that is being handled may change what is known.
+    touched: Option<NodeId>,
     orders: Orders,
     events: Receiver<Event>,
     /// Events that were taken and are left for the next turn.
@@ -107,7 +111,7 @@ impl Daemon {
     /// # Errors
     /// If it cannot keep its life, or not listen.
     pub fn start(options: &Options) -> Result<Daemon, ServeError> {
-        let Options { id, policy, common, .. } = options;
+        let Options { id, policy, seed, common, .. } = options;
         let meters = Arc::new(Meters::default());
         let post = common.post(&meters)?;
         let kept = match common.store()? {
@@ -116,7 +120,8 @@ impl Daemon {
         };
         let bound_to = post.bound_to()?;
         let (front, events) = Front::new(post.waker());
-        let mut around = AroundScheduler::new(*id, post, policy.clone(), events, meters);
+        let mut around =
+            AroundScheduler::new(*id, post, Index::new(*policy, *seed), events, meters);
         let recording = |_| common.recording.clone();
         let driver = Driver::start(kept, &common.config, recording, &mut around)?;
         around.introduce(driver.machine(*id).incarnation);
@@ -186,7 +191,7 @@ impl AroundScheduler {
     fn new(
         id: SchedulerId,
         post: Post,
-        policy: Policy,
+        index: Index,
         events: Receiver<Event>,
         meters: Arc<Meters>,
     ) -> Self {
@@ -196,7 +201,8 @@ impl AroundScheduler {
             post,
             book: Book::new(Vec::new()),
             clients: BTreeMap::new(),
-            policy,
+            index,
+            touched: None,
             orders: Orders::default(),
             events,
             held: VecDeque::new(),
@@ -445,16 +451,24 @@ impl Outside<Scheduler> for AroundScheduler {
         Ok(if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
+    fn before(&mut self, input: &Input) {
+        self.touched = input.node();
+    }
+
+    fn after(&mut self, machine: &Scheduler) {
+        let Some(node) = self.touched.take() else { return };
+        let Some(peer) = machine.nodes.get(&node) else { return self.index.remove(node) };
+        if let Some(host) = &peer.host {
+            let open = peer.presence == Presence::Present && host.state.status == Status::Up;
+            self.index.set(node, &host.state, &peer.set_aside(), open);
+        }
+    }
+
     fn choose(&mut self, machine: &Scheduler, choice: &Choice) -> Option<Input> {
         let Choice::Node(id) = choice else { return None };
-        let node = machine.attempts.get(id).and_then(|attempt| {
-            let eligible = machine.nodes.iter().filter(|(node, _)| machine.eligible(*id, **node));
-            let candidates = eligible.filter_map(|(node, peer)| {
-                let state = &peer.host.as_ref()?.state;
-                Some(Candidate { node: *node, state, set_aside: peer.set_aside() })
-            });
-            self.policy.pick(&attempt.demand, candidates)
-        });
+        let attempt = machine.attempts.get(id);
+        let eligible = |node| machine.eligible(*id, node);
+        let node = attempt.and_then(|attempt| self.index.pick(&attempt.demand, eligible));
         if let (Some(node), Some(observe)) = (node, &mut self.observe) {
             observe(machine, node);
         }

@@ -94,7 +94,7 @@ struct PickingArgs {
     /// How to pick one of the nodes that fit: spread, pack or random.
     #[arg(long, default_value_t)]
     policy: PolicyName,
-    /// Where the random policy starts.
+    /// Where random choices start.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -249,7 +249,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Scheduler(args) => scheduler::serve(&scheduler::Options {
             id: SchedulerId(args.id),
             api: args.api,
-            policy: args.picking.policy.policy(args.picking.seed),
+            policy: args.picking.policy.policy(),
+            seed: args.picking.seed,
             common: args.common.common(),
         })?,
         Command::Node(args) => node::serve(
