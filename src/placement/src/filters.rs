@@ -242,9 +242,6 @@ mod tests {
     #[test]
     fn without_refusals_there_were_no_nodes() {
         assert_eq!(why_not(&Map::default()).to_string(), "no nodes");
-        assert_eq!(
-            why_not(&refusals([Reason::Full])).to_string(),
-            "1 node: 1 as many allocations as it can keep"
-        );
+        assert_eq!(why_not(&refusals([Reason::Draining])).to_string(), "1 node: 1 draining");
     }
 }
