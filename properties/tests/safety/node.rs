@@ -230,7 +230,9 @@ fn a_grant_names_the_first_stamp_that_contains_it() {
     let before = node.clone();
     let mut outputs = Vec::new();
     node.handle(claims(0), &mut outputs);
-    node.durable.allocations.get_mut(&claim_id(0)).unwrap().at.version = Version(0);
+    let mut earlier = node.durable.allocations[&claim_id(0)].clone();
+    earlier.at.version = Version(0);
+    node.durable.allocations.insert(claim_id(0), earlier);
     for output in &mut outputs {
         if let counterfoil_protocol::Output::Send(datagram) = output {
             let decision = Decision::Granted { at: stamp(1, 0) };
@@ -417,8 +419,9 @@ fn what_lapses_or_is_released_need_not_survive_unless_it_lapses_confirmed() {
     let mut truth = Truth::default();
     let node = told(&mut truth);
     let mut forgetful = node.clone();
-    forgetful.durable.allocations.get_mut(&claim_id(1)).unwrap().state =
-        node::AllocationState::Held;
+    let mut held = forgetful.durable.allocations[&claim_id(1)].clone();
+    held.state = node::AllocationState::Held;
+    forgetful.durable.allocations.insert(claim_id(1), held);
     let mut outputs = Vec::new();
     let input = lapse(1);
     forgetful.handle(input.clone(), &mut outputs);

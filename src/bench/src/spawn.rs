@@ -130,7 +130,10 @@ fn meaning(bytes: &[u8]) -> Result<Datagram, String> {
     let form = bytes.get(1..).unwrap_or_default();
     match decode_message(form).map_err(|error| error.to_string())? {
         Message::Datagram(datagram) => Ok(datagram),
-        other => Err(format!("{other:?}")),
+        other @ (Message::Peers(_)
+        | Message::WhoIsThere { .. }
+        | Message::Order(..)
+        | Message::Ordered(_)) => Err(format!("{other:?}")),
     }
 }
 

@@ -1,9 +1,11 @@
 //! The node: sole authority over its own resources.
 
+mod allocations;
 mod disk;
 mod fence;
 mod updates;
 
+pub use allocations::Allocations;
 pub use disk::{Allocation, AllocationState, Change, Disk};
 pub use fence::Fence;
 

@@ -72,7 +72,9 @@ impl Vocabulary {
         if let Some(column) = self.columns.get(class) {
             return Some(*column);
         }
-        if self.columns.len() >= CLASSES_MAX {
+        // Groups are counted and never run out.
+        let is_group = matches!(class, ResourceClass::Group(_));
+        if is_group || self.columns.len() >= CLASSES_MAX {
             return None;
         }
         let others = self.columns.len() - CLASSES_OWN;
