@@ -148,7 +148,7 @@ pub fn measure(
     let per_datagram = (counterfoil_service::packet::MESSAGE_MAX / (pair / 2)) as u64;
     let packed = raw::packed_pairs_per_s(per_datagram, options.time)?;
     told("measuring stateright's runtime");
-    let spawned = spawn::round_trips_per_s(again(options.time))?;
+    let spawned = spawn::round_trips_per_s(again(options.time), options.time)?;
     Ok(report(options, &measured, raw, packed, spawned))
 }
 
