@@ -1,12 +1,14 @@
 //! What truly happened, gathered by observing every step. No machine reads it.
 
+mod asked;
+
 use crate::outputs::{allocations, ends, sent_anew, verdicts};
 use crate::{Process, Step, arithmetic};
 use counterfoil_protocol::node::{self, AllocationState};
 use counterfoil_protocol::{
-    Actor, AttemptId, AttemptNumber, Body, Choice, ClaimId, ClaimNumber, Client, ClientId,
-    Datagram, Decision, Demand, HostState, Incarnation, Map, NodeId, Output, Refusal, RequestId,
-    Scheduler, SchedulerId, Set, Stamp, Timer, Verdict, client, scheduler,
+    Actor, AttemptId, AttemptNumber, Body, ClaimId, ClaimNumber, ClientId, Datagram, Decision,
+    Demand, HostState, Incarnation, Map, NodeId, Output, Refusal, RequestId, Scheduler,
+    SchedulerId, Set, Stamp, Timer, Verdict, scheduler,
 };
 use serde::{Deserialize, Serialize};
 use std::ops::{Bound, RangeInclusive};
@@ -49,8 +51,14 @@ pub struct Tried {
 pub struct Asked {
     /// How many attempts were made.
     pub attempts: u32,
-    /// Whether its user gave it up.
+    /// Whether its user gave it up, or a member of its bundle.
     pub given_up: bool,
+    /// The bundle that its user ordered it in; empty if none.
+    #[serde(default)]
+    pub bundle: Set<RequestId>,
+    /// Of a member of a bundle: whether a choice was ever written for it.
+    #[serde(default)]
+    pub chosen: bool,
 }
 
 /// A grant.
@@ -334,32 +342,6 @@ impl History {
             let is_late = peer.host.as_ref().is_some_and(|host| host.stamp > at);
             if !is_late && !self.departed.contains_key(&key) {
                 self.departed.insert(key, life);
-            }
-        }
-    }
-
-    fn observe_client(
-        &mut self,
-        before: Option<&Client>,
-        input: Option<&client::Input>,
-        after: &Client,
-        outputs: &[Output],
-    ) {
-        let requests = (after.id, RequestId(0))..=(after.id, RequestId(u64::MAX));
-        let on_record = |(_, request): &(ClientId, RequestId)| after.requests.contains_key(request);
-        let forgotten = self.asked.range(requests).map(|(key, _)| *key);
-        for key in forgotten.filter(|key| !on_record(key)).collect::<Vec<_>>() {
-            self.asked.remove(&key);
-        }
-        for output in outputs {
-            if let Output::Choose(Choice::Scheduler(attempt)) = output {
-                self.asked.entry((after.id, attempt.request)).or_default().attempts += 1;
-            }
-        }
-        if let Some(client::Input::Order(client::Order::Release(id))) = input {
-            let request = before.and_then(|before| before.requests.get(id));
-            if request.is_some_and(|r| !matches!(r.phase, client::Phase::Ended(_))) {
-                self.asked.entry((after.id, *id)).or_default().given_up = true;
             }
         }
     }

@@ -14,7 +14,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 /// The version of the format that is written; only this one is read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Memory for pages of the store, in bytes.
 const CACHE_BYTES: usize = 16 << 20;
@@ -161,16 +161,27 @@ fn initialise<R: Role>(database: &Database, id: R::Id, initial: &[Record]) -> Re
 
 fn write_records(transaction: &WriteTransaction, records: &[Record]) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(RECORDS)?;
-    for record in records {
-        let (key, ends) = about(record);
+    for record in records.iter().flat_map(parts) {
+        let (key, ends) = about(&record);
         let key = encode(&key);
         if ends {
             table.remove(key.as_slice())?;
         } else {
-            table.insert(key.as_slice(), encode(record).as_slice())?;
+            table.insert(key.as_slice(), encode(&record).as_slice())?;
         }
     }
     Ok(())
+}
+
+/// A record as those that are each about one thing; they are written in one transaction.
+fn parts(record: &Record) -> Vec<Record> {
+    let Record::Client(client::Change::Choices(choices)) = record else {
+        return vec![record.clone()];
+    };
+    let choice = |(id, chosen): (&RequestId, &client::Chosen)| {
+        Record::Client(client::Change::Choice(*id, chosen.clone()))
+    };
+    choices.iter().map(choice).collect()
 }
 
 /// What a record is about, and whether it only ends an earlier one.
@@ -183,6 +194,7 @@ fn about(record: &Record) -> (Key, bool) {
         Record::Node(node::Change::End(claim)) => (Key::Allocation(*claim), true),
         Record::Scheduler(scheduler::Change::Life(Incarnation(_))) => (Key::Incarnation, false),
         Record::Client(client::Change::Choice(request, _)) => (Key::Choice(*request), false),
+        Record::Client(client::Change::Choices(_)) => unreachable!("written in parts"),
         Record::Client(client::Change::Cleared(request)) => (Key::Choice(*request), true),
     }
 }
@@ -275,6 +287,7 @@ mod tests {
             releasing: false,
             demand: Demand::default(),
             attempts_made: AttemptNumber(2),
+            bundle: Default::default(),
         };
         let choose = |request, chosen| Record::Client(client::Change::Choice(request, chosen));
         let records = [choose(RequestId(1), chosen.clone()), choose(RequestId(2), chosen.clone())];
