@@ -251,7 +251,10 @@ impl Auditor {
 /// Whether a property of schedulers and clients compares with what nodes did.
 fn reads_nodes(property: Safety) -> bool {
     match property {
-        Safety::ViewsAreRealStates | Safety::VerdictsAreTrue | Safety::AnswersAreTrue => true,
+        Safety::ViewsAreRealStates
+        | Safety::VerdictsAreTrue
+        | Safety::BundlesEndWhole
+        | Safety::AnswersAreTrue => true,
         Safety::NoOvercommit
         | Safety::GroupsAreKept
         | Safety::OneGrantPerClaim
