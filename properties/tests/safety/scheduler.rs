@@ -2,7 +2,7 @@ use crate::truth::*;
 use counterfoil_properties::{Check, Safety};
 use counterfoil_protocol::scheduler::Input;
 use counterfoil_protocol::{
-    Address, Answer, Body, Datagram, Decision, HostState, Incarnation, Leave, Map, Output,
+    Address, Answer, Body, ClaimId, Datagram, Decision, HostState, Incarnation, Leave, Map, Output,
     Placement, Rule, Rules, Scheduler, SchedulerId, Status, Timer, Version, node, scheduler,
 };
 

@@ -20,7 +20,7 @@ use crate::machine::{Choice, Machine, Output, Record, Timer};
 use crate::message::{Answer, Body, Call, Datagram, Decision, Outcome, Placement, Verdict};
 use crate::notice::{Notice, notice};
 use crate::resources::Demand;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A client.
 ///
@@ -31,7 +31,7 @@ use serde::Serialize;
 /// - Of a bundle it confirms none before all are chosen, and tells of none before all are confirmed;
 ///   when one ends otherwise, it gives up the others (`bundles_end_whole`).
 /// - Each map respects its limit (`bounded`).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Client {
     /// Its name.
     pub id: ClientId,
@@ -67,6 +67,12 @@ impl Client {
             client.ask_node(claim, releasing, outbox);
         }
         client
+    }
+
+    /// The same, given this: what is given is no part of the serialised form.
+    #[must_use]
+    pub fn given(self, config: Given<Config>) -> Self {
+        Client { config, ..self }
     }
 
     /// What it is given at construction.
