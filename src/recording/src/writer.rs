@@ -36,15 +36,16 @@ impl<W: Write> Writer<W> {
         Ok(Writer { file })
     }
 
-    /// Appends a batch.
+    /// Appends a batch, and says how many bytes that took.
     ///
     /// # Errors
     /// If it cannot be written. The recording then ends torn, and nothing that the batch leads to
     /// may be carried out.
-    pub fn write<I: Serialize>(&mut self, batch: &Batch<I>) -> io::Result<()> {
+    pub fn write<I: Serialize>(&mut self, batch: &Batch<I>) -> io::Result<usize> {
         let mut bytes = Vec::new();
         append_frame(&mut bytes, batch);
-        self.file.write_all(&bytes)
+        self.file.write_all(&bytes)?;
+        Ok(bytes.len())
     }
 }
 

@@ -5,6 +5,7 @@
 //! recorded, then committed, all with one flush to disk, then carried out; so nothing is told that a
 //! crash could take back, and nothing that was told is missing from a recording.
 
+use crate::meters::{Gauge, Meters};
 use crate::store::{Kept, Store, StoreError};
 use crate::timers::Timers;
 use counterfoil_protocol::{Choice, Config, Given, Output, Record, Timer};
@@ -13,10 +14,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Timers that one turn takes, at most.
 pub const TIMERS_MAX: usize = 1024;
+
+/// From one time that what there is is counted to the next, at least.
+const COUNTED: Duration = Duration::from_millis(500);
 
 /// What is around the machines of a process.
 pub trait Outside<R: Role> {
@@ -47,6 +51,14 @@ pub trait Outside<R: Role> {
 
     /// All of a turn was carried out.
     fn flush(&mut self) {}
+
+    /// Where to count what happens, if anywhere.
+    fn meters(&self) -> Option<&Meters> {
+        None
+    }
+
+    /// Counts what there is, about twice a second while the driver takes turns.
+    fn count(&self, _: &mut dyn Iterator<Item = &R>) {}
 }
 
 /// Why a driver cannot go on.
@@ -76,6 +88,8 @@ pub struct Driver<R: Role> {
     timers: Timers<(R::Id, Timer)>,
     started: Instant,
     effects: Effects<R>,
+    /// When what there is is counted next.
+    counts_at: Instant,
 }
 
 /// A machine, and where it is recorded.
@@ -121,6 +135,7 @@ impl<R: Role> Driver<R> {
             timers: Timers::default(),
             started: Instant::now(),
             effects: Effects::none(),
+            counts_at: Instant::now(),
         };
         let mut todo = VecDeque::new();
         for (id, disk) in disks {
@@ -137,7 +152,7 @@ impl<R: Role> Driver<R> {
             };
             let recording = recording(id).map(create).transpose()?;
             driver.actors.insert(id, Actor { machine, recording, entries: Vec::new() });
-            driver.sort(id, &mut outputs, &mut todo);
+            driver.sort(id, &mut outputs, &mut todo, outside);
         }
         driver.finish(outside)?;
         Ok(driver)
@@ -172,7 +187,7 @@ impl<R: Role> Driver<R> {
             // What is chosen is handed over before anything else.
             while let Some(next) = todo.pop_front() {
                 self.step(id, next, &mut outputs, outside);
-                self.sort(id, &mut outputs, &mut todo);
+                self.sort(id, &mut outputs, &mut todo, outside);
             }
         }
         self.finish(outside)
@@ -188,7 +203,9 @@ impl<R: Role> Driver<R> {
         let now = Instant::now();
         let due = std::iter::from_fn(|| self.timers.take_due(now)).take(TIMERS_MAX);
         inputs.extend(due.map(|(id, timer)| (id, R::timer(timer))));
+        let size = inputs.len();
         self.give(inputs, outside)?;
+        self.count(size, now, outside);
         Ok(flow)
     }
 
@@ -199,6 +216,19 @@ impl<R: Role> Driver<R> {
     pub fn run(&mut self, outside: &mut impl Outside<R>) -> Result<(), DriverError> {
         while self.turn(outside)?.is_continue() {}
         Ok(())
+    }
+
+    /// Counts a turn of `size` inputs that began at `began` and, from time to time, what there is.
+    fn count(&mut self, size: usize, began: Instant, outside: &impl Outside<R>) {
+        let Some(meters) = outside.meters() else { return };
+        if size > 0 {
+            meters.turned(size, began.elapsed());
+        }
+        if self.counts_at <= began {
+            self.counts_at = began + COUNTED;
+            meters.set(Gauge::TimersSet, self.timers.len());
+            outside.count(&mut self.actors.values().map(|actor| &actor.machine));
+        }
     }
 
     fn step(
@@ -230,7 +260,13 @@ impl<R: Role> Driver<R> {
 
     /// Sets timers; puts choices before everything else that is to be handed over; keeps the rest
     /// for when the turn is committed.
-    fn sort(&mut self, id: R::Id, outputs: &mut Vec<Output>, todo: &mut VecDeque<Next<R::Input>>) {
+    fn sort(
+        &mut self,
+        id: R::Id,
+        outputs: &mut Vec<Output>,
+        todo: &mut VecDeque<Next<R::Input>>,
+        outside: &impl Outside<R>,
+    ) {
         let mut choices = Vec::new();
         for output in outputs.drain(..) {
             match output {
@@ -239,7 +275,12 @@ impl<R: Role> Driver<R> {
                     self.timers.set((id, timer), Instant::now() + after);
                 }
                 Output::Choose(choice) => choices.push(choice),
-                Output::Notice(notice) => tracing::trace!(?notice),
+                Output::Notice(notice) => {
+                    tracing::trace!(?notice);
+                    if let Some(meters) = outside.meters() {
+                        meters.noticed(notice);
+                    }
+                }
                 Output::Send(_) | Output::Call(..) | Output::Answer(..) | Output::Ended(..) => {
                     self.effects.outward.push((id, output));
                 }
@@ -258,13 +299,24 @@ impl<R: Role> Driver<R> {
             let entries = std::mem::take(&mut actor.entries);
             let (writer, path) = actor.recording.as_mut().expect("it has entries");
             let written = writer.write(&Batch { elapsed, entries });
-            written.map_err(|source| DriverError::Recording { path: path.clone(), source })?;
+            let bytes =
+                written.map_err(|source| DriverError::Recording { path: path.clone(), source })?;
+            if let Some(meters) = outside.meters() {
+                meters.recorded(bytes);
+            }
         }
         if !self.effects.records.is_empty() {
+            let began = Instant::now();
             self.store.commit(&self.effects.records)?;
+            if let Some(meters) = outside.meters() {
+                meters.committed(self.effects.records.len(), began.elapsed());
+            }
             self.effects.records.clear();
         }
         for (id, output) in self.effects.outward.drain(..) {
+            if let (Output::Answer(_, answer), Some(meters)) = (&output, outside.meters()) {
+                meters.answered(&answer.placement);
+            }
             outside.carry_out(id, output);
         }
         outside.flush();

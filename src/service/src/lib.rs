@@ -9,6 +9,7 @@ pub mod driver;
 pub mod key;
 pub mod link;
 pub mod meters;
+pub mod metrics;
 pub mod node;
 pub mod packet;
 pub mod post;
