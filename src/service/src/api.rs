@@ -1,0 +1,3 @@
+//! The HTTP API of a scheduler.
+
+pub mod page;
