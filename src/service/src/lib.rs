@@ -10,6 +10,7 @@ pub mod driver;
 pub mod key;
 pub mod link;
 pub mod meters;
+pub mod monitor;
 pub mod node;
 pub mod packet;
 pub mod post;

@@ -97,7 +97,7 @@ impl Daemon {
         let mut around =
             AroundScheduler::new(*id, post, Index::new(*policy, *seed), events, meters);
         let recording = |_| common.recording.clone();
-        let driver = Driver::start(kept, &common.config, recording, &mut around)?;
+        let driver = Driver::start(kept, (&common.config, common.watch), recording, &mut around)?;
         around.introduce(driver.machine(*id).incarnation);
         Ok(Daemon { driver, around, front, bound_to })
     }

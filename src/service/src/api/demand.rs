@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) const INSTANCES_MAX: u32 = 64;
 
 /// The longest name of a group, in bytes.
-const GROUP_MAX: usize = 128;
+pub(super) const GROUP_MAX: usize = 128;
 
 /// The body of `POST /v1/requests`.
 #[derive(Debug, Deserialize)]
