@@ -6,9 +6,11 @@
 //! crash could take back, and nothing that was told is missing from a recording.
 
 use crate::meters::{Gauge, Meters};
+use crate::monitor::{Monitor, OnViolation, Violated, Watch};
 use crate::store::{Kept, Store, StoreError};
 use crate::timers::Timers;
 use counterfoil_protocol::{Choice, Config, Given, Output, Record, Timer};
+use counterfoil_recording::audit::Judged;
 use counterfoil_recording::{Batch, Entry, Header, Role, Writer, digest};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -75,6 +77,9 @@ pub enum DriverError {
         /// Why.
         source: io::Error,
     },
+    /// A property was violated, and the process is to stop then.
+    #[error(transparent)]
+    Violated(#[from] Box<Violated>),
     /// Nothing can be waited for.
     #[error("nothing more can arrive")]
     Wait(#[from] io::Error),
@@ -90,6 +95,7 @@ pub struct Driver<R: Role> {
     effects: Effects<R>,
     /// When what there is is counted next.
     counts_at: Instant,
+    monitor: Option<Monitor>,
 }
 
 /// A machine, and where it is recorded.
@@ -108,6 +114,8 @@ struct Effects<R: Role> {
     outward: Vec<(R::Id, Output)>,
     /// Actors with entries to record.
     recorded: Vec<R::Id>,
+    /// A violation after which nothing of the turn may be told.
+    violated: Option<Box<Violated>>,
 }
 
 /// What is still to be handed to a machine.
@@ -116,7 +124,7 @@ enum Next<I> {
     Choice(Choice),
 }
 
-impl<R: Role> Driver<R> {
+impl<R: Judged> Driver<R> {
     /// Starts the next life of every actor from its disk, which was loaded from the store, and
     /// records it in the file that `recording` names for it, if it does.
     ///
@@ -124,7 +132,7 @@ impl<R: Role> Driver<R> {
     /// If a start cannot be recorded or committed; then none has started.
     pub fn start(
         (store, disks): Kept<R>,
-        config: &Config,
+        (config, watch): (&Config, Watch),
         recording: impl Fn(R::Id) -> Option<PathBuf>,
         outside: &mut impl Outside<R>,
     ) -> Result<Self, DriverError> {
@@ -136,6 +144,7 @@ impl<R: Role> Driver<R> {
             started: Instant::now(),
             effects: Effects::none(),
             counts_at: Instant::now(),
+            monitor: Monitor::new(watch),
         };
         let mut todo = VecDeque::new();
         for (id, disk) in disks {
@@ -151,6 +160,9 @@ impl<R: Role> Driver<R> {
                 Err(source) => Err(DriverError::Recording { path, source }),
             };
             let recording = recording(id).map(create).transpose()?;
+            if let Some(monitor) = &mut driver.monitor {
+                monitor.started(&machine, &outputs);
+            }
             driver.actors.insert(id, Actor { machine, recording, entries: Vec::new() });
             driver.sort(id, &mut outputs, &mut todo, outside);
         }
@@ -248,8 +260,25 @@ impl<R: Role> Driver<R> {
         };
         outside.before(&input);
         let recorded = actor.recording.is_some().then(|| input.clone());
+        let watched = self.monitor.as_mut().and_then(|m| m.begin(&actor.machine, &input));
         actor.machine.handle(input, outputs);
         outside.after(&actor.machine);
+        if let (Some(monitor), Some(under_way)) = (&mut self.monitor, watched) {
+            for (property, violation) in monitor.end(&under_way, &actor.machine, outputs) {
+                if let Some(meters) = outside.meters() {
+                    meters.violated(property);
+                }
+                let actor = R::actor(id);
+                let violated = Box::new(Violated { property, actor, violation });
+                match monitor.on_violation() {
+                    OnViolation::Off | OnViolation::Count => {}
+                    OnViolation::Log => tracing::error!(%violated, facts = ?violated.violation),
+                    OnViolation::Abort => {
+                        self.effects.violated.get_or_insert(violated);
+                    }
+                }
+            }
+        }
         if let Some(input) = recorded {
             if actor.entries.is_empty() {
                 self.effects.recorded.push(id);
@@ -305,6 +334,9 @@ impl<R: Role> Driver<R> {
                 meters.recorded(bytes);
             }
         }
+        if let Some(violated) = self.effects.violated.take() {
+            return Err(violated.into());
+        }
         if !self.effects.records.is_empty() {
             let began = Instant::now();
             self.store.commit(&self.effects.records)?;
@@ -326,7 +358,7 @@ impl<R: Role> Driver<R> {
 
 impl<R: Role> Effects<R> {
     fn none() -> Self {
-        Effects { records: Vec::new(), outward: Vec::new(), recorded: Vec::new() }
+        Effects { records: Vec::new(), outward: Vec::new(), recorded: Vec::new(), violated: None }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod key;
 pub mod link;
 pub mod meters;
 pub mod metrics;
+pub mod monitor;
 pub mod node;
 pub mod packet;
 pub mod post;

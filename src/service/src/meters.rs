@@ -87,7 +87,7 @@ impl Direction {
 }
 
 /// The kinds of messages, by name, in the order of their places.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 15] = [
     "claim",
     "verdict",
     "confirm",
@@ -101,6 +101,8 @@ pub const KINDS: [&str; 13] = [
     "who_is_there",
     "order",
     "ordered",
+    "look",
+    "seen",
 ];
 
 fn kind(message: &Message) -> usize {
@@ -120,6 +122,8 @@ fn kind(message: &Message) -> usize {
         Message::WhoIsThere { .. } => 10,
         Message::Order(..) => 11,
         Message::Ordered(_) => 12,
+        Message::Look(_) => 13,
+        Message::Seen(..) => 14,
     }
 }
 
@@ -334,6 +338,16 @@ impl Meters {
     /// So many bytes were added to recordings.
     pub fn recorded(&self, bytes: usize) {
         add(&self.recorded, bytes as u64);
+    }
+
+    /// The actor is about to be told something from inside the process.
+    pub fn waits(&self) {
+        self.gauges.add(Gauge::EventsWaiting as usize);
+    }
+
+    /// What it was told was taken in, or will not be.
+    pub fn waits_no_more(&self) {
+        self.gauges.take_off(Gauge::EventsWaiting as usize);
     }
 
     /// There are so many now.

@@ -10,6 +10,7 @@ pub use children::ChildError;
 pub use report::Report;
 
 use crate::driver::{Driver, DriverError};
+use crate::monitor::Watch;
 use crate::scheduler::EVENTS_MAX;
 use crate::stop::{self, Asked};
 use crate::store::{Store, StoreError};
@@ -165,8 +166,12 @@ impl<'a> Trial<'a> {
         let store = self.root.join("c1");
         let kept = Store::<Client>::open(&store, &[CLIENT], |_| Vec::new())?;
         let recording = self.recordings.join("c1.1.recording");
-        let mut client =
-            Driver::start(kept, &client_config(), |_| Some(recording.clone()), &mut around)?;
+        let mut client = Driver::start(
+            kept,
+            (&client_config(), Watch::default()),
+            |_| Some(recording.clone()),
+            &mut around,
+        )?;
         self.place(&mut client, &mut around, &mut processes, &say)?;
         processes.stop()?;
         Ok(around.placing.counts)

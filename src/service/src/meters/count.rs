@@ -29,6 +29,11 @@ impl<const N: usize> Counts<N> {
         add(&self.0[place], 1);
     }
 
+    /// One less at this place, where one was added before.
+    pub(super) fn take_off(&self, place: usize) {
+        self.0[place].fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// The count at this place is this.
     pub(super) fn set(&self, place: usize, count: u64) {
         self.0[place].store(count, Ordering::Relaxed);
