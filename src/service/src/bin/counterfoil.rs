@@ -42,8 +42,8 @@ enum Command {
     Scheduler(SchedulerArgs),
     /// Run a node, until SIGTERM or SIGINT.
     ///
-    /// Prints `ready UDP-ADDRESS` once it works. It needs no list of schedulers: it answers those
-    /// that list it.
+    /// Prints `ready UDP-ADDRESS` once it works, followed by METRICS-ADDRESS if it has one. It needs
+    /// no list of schedulers: it answers those that list it.
     Node(NodeArgs),
     /// Run schedulers and nodes on this machine, place a workload, and judge the run.
     ///
@@ -122,6 +122,10 @@ struct NodeArgs {
     /// The number of this node, the same in all its lives.
     #[arg(long)]
     id: u32,
+    /// Where to answer GET /metrics and /health/live; port 0 takes a free one. Plain HTTP, for
+    /// everyone who reaches it: keep it on loopback, or on a network of operators.
+    #[arg(long)]
+    metrics: Option<SocketAddr>,
     #[command(flatten)]
     inventory: InventoryArgs,
     #[command(flatten)]
@@ -284,6 +288,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             &node::Options {
                 ids: vec![NodeId(args.id)],
                 inventory: args.inventory.inventory(),
+                metrics: args.metrics,
                 common: args.common.common(),
             },
             || None,

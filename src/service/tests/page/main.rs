@@ -3,10 +3,14 @@
 
 mod browser;
 mod canned;
+mod processes;
 
 use browser::Browser;
 use canned::{Canned, Server, mixed, node};
+use counterfoil_service::api::page;
+use processes::Process;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// What counts as wide, and as a telephone.
 const WIDE: (u32, u32) = (1280, 800);
@@ -147,4 +151,69 @@ fn a_scheduler_that_does_not_answer_is_told_of_until_it_does() {
     server.change(|canned| canned.nodes.truncate(1));
     browser.press("Enter");
     browser.until("document.querySelectorAll('#rows tr').length === 1");
+}
+
+const PLACE: &str = "{\"resources\": {\"VCPU\": 2}}";
+
+/// Two nodes, one of which has no more room, and their scheduler.
+fn cluster(data: &Path) -> (Process, [Process; 2]) {
+    let nodes = [1, 2].map(|id| Process::node(id, data));
+    let scheduler = Process::scheduler(&[&nodes[0], &nodes[1]], data);
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        // The scheduler comes to know the nodes.
+        let (head, body) = scheduler.ask("POST", "/v1/requests", PLACE);
+        if head.starts_with("HTTP/1.1 200 ") {
+            return (scheduler, nodes);
+        }
+        assert!(Instant::now() < until, "{head} {body}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_browser_sees_what_a_scheduler_knows_and_decided() {
+    let Some(mut browser) = Browser::start() else { return };
+    let data = tempfile::tempdir().unwrap();
+    let (scheduler, _nodes) = cluster(data.path());
+    let url = format!("http://{}/", scheduler.http());
+    browser.open(&url, WIDE, false);
+    browser.until("document.querySelectorAll('#rows tr').length === 2");
+    browser.until("document.getElementById('rows').innerText.includes('0 of 2 free')");
+    browser.until("document.getElementById('rows').innerText.includes('2 of 2 free')");
+    browser.until("document.querySelector('#recent .mark')?.innerText === 'placed'");
+    let too_much = PLACE.replace('2', "3");
+    assert!(scheduler.ask("POST", "/v1/requests", &too_much).0.starts_with("HTTP/1.1 409 "));
+    browser.until("document.querySelector('#recent .mark')?.innerText === 'no valid host'");
+    let why = browser.text("#recent .wide");
+    assert!(why.contains("VCPU"), "{why}");
+    picture(&mut browser, "processes.png");
+    assert_eq!(browser.errors(), [""; 0]);
+    let requested = browser.requested();
+    assert!(requested.iter().all(|asked| asked.starts_with(&url)), "{requested:?}");
+    drop(scheduler);
+    browser.until("document.getElementById('trouble').checkVisibility()");
+}
+
+#[test]
+fn processes_tell_what_they_count_and_the_page_comes_with_its_policy() {
+    let data = tempfile::tempdir().unwrap();
+    let (scheduler, nodes) = cluster(data.path());
+    let (head, body) = scheduler.ask("GET", "/", "");
+    assert!(head.starts_with("HTTP/1.1 200 ") && body.contains("<title>Counterfoil"), "{head}");
+    for (name, value) in page::headers() {
+        let line = format!("{}: {value}", name.to_ascii_lowercase());
+        assert!(head.lines().any(|said| said == line), "no {line:?} in {head}");
+    }
+    assert!(scheduler.metric("counterfoil_placements_total{outcome=\"placed\"}") >= 1.0);
+    assert!(scheduler.metric("counterfoil_view_age_seconds_count") >= 1.0);
+    assert!(scheduler.metric("counterfoil_turn_seconds_count") >= 1.0);
+    let series = "counterfoil_notices_total{decision=\"ClaimIsJudged\",notice=\"ClaimGranted\"}";
+    let granted: f64 = nodes.iter().map(|node| node.metric(series)).sum();
+    assert!(granted >= 1.0, "{granted}");
+    for node in &nodes {
+        assert!(node.metric("counterfoil_commit_seconds_count") >= 1.0, "its life");
+        assert_eq!(node.metric("counterfoil_violations_total{property=\"no_overcommit\"}"), 0.0);
+        assert!(node.ask("GET", "/health/live", "").0.starts_with("HTTP/1.1 200 "));
+    }
 }
