@@ -14,6 +14,7 @@ pub mod monitor;
 pub mod node;
 pub mod packet;
 pub mod post;
+pub mod recorder;
 pub mod scheduler;
 pub mod serve;
 pub mod stop;
