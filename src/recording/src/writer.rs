@@ -10,6 +10,7 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct Writer<W = File> {
     file: W,
+    bytes: u64,
 }
 
 impl Writer<File> {
@@ -33,19 +34,25 @@ impl<W: Write> Writer<W> {
         bytes.extend(VERSION.to_le_bytes());
         append_frame(&mut bytes, header);
         file.write_all(&bytes)?;
-        Ok(Writer { file })
+        Ok(Writer { file, bytes: bytes.len() as u64 })
     }
 
-    /// Appends a batch, and says how many bytes that took.
+    /// Bytes written so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Appends a batch.
     ///
     /// # Errors
     /// If it cannot be written. The recording then ends torn, and nothing that the batch leads to
     /// may be carried out.
-    pub fn write<I: Serialize>(&mut self, batch: &Batch<I>) -> io::Result<usize> {
+    pub fn write<I: Serialize>(&mut self, batch: &Batch<I>) -> io::Result<()> {
         let mut bytes = Vec::new();
         append_frame(&mut bytes, batch);
         self.file.write_all(&bytes)?;
-        Ok(bytes.len())
+        self.bytes += bytes.len() as u64;
+        Ok(())
     }
 }
 

@@ -7,11 +7,12 @@
 
 use crate::meters::{Gauge, Meters};
 use crate::monitor::{Monitor, OnViolation, Violated, Watch};
+use crate::recorder::{Extent, Recorder, RecorderError};
 use crate::store::{Kept, Store, StoreError};
 use crate::timers::Timers;
 use counterfoil_protocol::{Choice, Config, Given, Output, Record, Timer};
 use counterfoil_recording::audit::Judged;
-use counterfoil_recording::{Batch, Entry, Header, Role, Writer, digest};
+use counterfoil_recording::{Batch, Entry, Header, Role, digest};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::ops::ControlFlow;
@@ -70,13 +71,8 @@ pub enum DriverError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The recording cannot be written.
-    #[error("the recording {path:?} cannot be written")]
-    Recording {
-        /// Where it is.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Recording(#[from] RecorderError),
     /// A property was violated, and the process is to stop then.
     #[error(transparent)]
     Violated(#[from] Box<Violated>),
@@ -92,6 +88,7 @@ pub struct Driver<R: Role> {
     store: Store<R>,
     timers: Timers<(R::Id, Timer)>,
     started: Instant,
+    config: Config,
     effects: Effects<R>,
     /// When what there is is counted next.
     counts_at: Instant,
@@ -102,7 +99,7 @@ pub struct Driver<R: Role> {
 #[derive(Debug)]
 struct Actor<R: Role> {
     machine: R,
-    recording: Option<(Writer, PathBuf)>,
+    recorder: Option<Recorder>,
     /// What is recorded of the turn so far.
     entries: Vec<Entry<R::Input>>,
 }
@@ -126,14 +123,14 @@ enum Next<I> {
 
 impl<R: Judged> Driver<R> {
     /// Starts the next life of every actor from its disk, which was loaded from the store, and
-    /// records it in the file that `recording` names for it, if it does.
+    /// records it from the file on that `recording` names for it, if it does.
     ///
     /// # Errors
     /// If a start cannot be recorded or committed; then none has started.
     pub fn start(
         (store, disks): Kept<R>,
         (config, watch): (&Config, Watch),
-        recording: impl Fn(R::Id) -> Option<PathBuf>,
+        recording: impl Fn(R::Id) -> Option<(PathBuf, Extent)>,
         outside: &mut impl Outside<R>,
     ) -> Result<Self, DriverError> {
         let given = Given::new(config.clone());
@@ -142,6 +139,7 @@ impl<R: Judged> Driver<R> {
             store,
             timers: Timers::default(),
             started: Instant::now(),
+            config: config.clone(),
             effects: Effects::none(),
             counts_at: Instant::now(),
             monitor: Monitor::new(watch),
@@ -153,17 +151,15 @@ impl<R: Judged> Driver<R> {
             let header = Header {
                 origin: R::origin(id, disk),
                 config: config.clone(),
+                running: None,
                 started: digest(&outputs),
             };
-            let create = |path: PathBuf| match Writer::create(&path, &header) {
-                Ok(writer) => Ok((writer, path)),
-                Err(source) => Err(DriverError::Recording { path, source }),
-            };
-            let recording = recording(id).map(create).transpose()?;
+            let record = |(path, extent)| Recorder::start(path, &header, extent);
+            let recorder = recording(id).map(record).transpose()?;
             if let Some(monitor) = &mut driver.monitor {
                 monitor.started(&machine, &outputs);
             }
-            driver.actors.insert(id, Actor { machine, recording, entries: Vec::new() });
+            driver.actors.insert(id, Actor { machine, recorder, entries: Vec::new() });
             driver.sort(id, &mut outputs, &mut todo, outside);
         }
         driver.finish(outside)?;
@@ -259,7 +255,7 @@ impl<R: Judged> Driver<R> {
             },
         };
         outside.before(&input);
-        let recorded = actor.recording.is_some().then(|| input.clone());
+        let recorded = actor.recorder.is_some().then(|| input.clone());
         let watched = self.monitor.as_mut().and_then(|m| m.begin(&actor.machine, &input));
         actor.machine.handle(input, outputs);
         outside.after(&actor.machine);
@@ -323,13 +319,11 @@ impl<R: Judged> Driver<R> {
     /// Records, commits and carries out what came of the turn.
     fn finish(&mut self, outside: &mut impl Outside<R>) -> Result<(), DriverError> {
         let elapsed = self.started.elapsed();
-        for id in self.effects.recorded.drain(..) {
-            let actor = self.actors.get_mut(&id).expect("it took a step");
+        for id in &self.effects.recorded {
+            let actor = self.actors.get_mut(id).expect("it took a step");
             let entries = std::mem::take(&mut actor.entries);
-            let (writer, path) = actor.recording.as_mut().expect("it has entries");
-            let written = writer.write(&Batch { elapsed, entries });
-            let bytes =
-                written.map_err(|source| DriverError::Recording { path: path.clone(), source })?;
+            let recorder = actor.recorder.as_mut().expect("it has entries");
+            let bytes = recorder.write::<R>(&Batch { elapsed, entries })?;
             if let Some(meters) = outside.meters() {
                 meters.recorded(bytes);
             }
@@ -344,6 +338,11 @@ impl<R: Judged> Driver<R> {
                 meters.committed(self.effects.records.len(), began.elapsed());
             }
             self.effects.records.clear();
+        }
+        for id in self.effects.recorded.drain(..) {
+            let actor = self.actors.get_mut(&id).expect("it took a step");
+            let recorder = actor.recorder.as_mut().expect("it has entries");
+            recorder.rotate(id, &actor.machine, &self.config)?;
         }
         for (id, output) in self.effects.outward.drain(..) {
             if let (Output::Answer(_, answer), Some(meters)) = (&output, outside.meters()) {

@@ -15,6 +15,7 @@ pub mod monitor;
 pub mod node;
 pub mod packet;
 pub mod post;
+pub mod recorder;
 pub mod scheduler;
 pub mod serve;
 pub mod stop;

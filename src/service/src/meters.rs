@@ -336,8 +336,8 @@ impl Meters {
     }
 
     /// So many bytes were added to recordings.
-    pub fn recorded(&self, bytes: usize) {
-        add(&self.recorded, bytes as u64);
+    pub fn recorded(&self, bytes: u64) {
+        add(&self.recorded, bytes);
     }
 
     /// The actor is about to be told something from inside the process.

@@ -11,6 +11,7 @@ pub use report::Report;
 
 use crate::driver::{Driver, DriverError};
 use crate::monitor::Watch;
+use crate::recorder::Extent;
 use crate::scheduler::EVENTS_MAX;
 use crate::stop::{self, Asked};
 use crate::store::{Store, StoreError};
@@ -169,7 +170,7 @@ impl<'a> Trial<'a> {
         let mut client = Driver::start(
             kept,
             (&client_config(), Watch::default()),
-            |_| Some(recording.clone()),
+            |_| Some((recording.clone(), Extent::default())),
             &mut around,
         )?;
         self.place(&mut client, &mut around, &mut processes, &say)?;

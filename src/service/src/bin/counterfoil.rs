@@ -5,6 +5,7 @@ use counterfoil_placement::PolicyName;
 use counterfoil_protocol::{ClassInventory, Config, Inventory, NodeId, ResourceClass, SchedulerId};
 use counterfoil_service::api::ApiError;
 use counterfoil_service::monitor::Watch;
+use counterfoil_service::recorder::Extent;
 use counterfoil_service::serve::{Common, ServeError};
 use counterfoil_service::store::StoreError;
 use counterfoil_service::up::UpError;
@@ -364,6 +365,7 @@ impl CommonArgs {
             recording: self.recording.clone(),
             until_stdin_closes: self.until_stdin_closes,
             config: Config::default(),
+            extent: Extent::default(),
             watch: Watch::default(),
         }
     }

@@ -78,8 +78,9 @@ fn of_request() -> Value {
                 "groups": {
                     "type": "object",
                     "additionalProperties": false,
-                    "description": "Groups by name. The number of a group is the first 8 bytes of \
-                                    the BLAKE3 hash of its name, the lowest first.",
+                    "description": "Groups by name. The number of GROUP_7 is 7; of any other it is \
+                                    the first 8 bytes of the BLAKE3 hash of its name, the \
+                                    lowest first.",
                     "properties": {
                         "join": groups,
                         "near": groups,
@@ -199,11 +200,22 @@ fn of_claims() -> Value {
             "claim": reference("Claim"),
             "node": reference("NodeNumber"),
             "state": text_of(&["held", "confirmed"]),
+            "at": reference("Stamp"),
             "request": count(),
             "resources": reference("Resources"),
         })),
-        "Settled": object(json!({
-            "claim": reference("Claim"), "state": text_of(&["confirmed", "gone"]),
+        "Stamp": {
+            "type": "string",
+            "pattern": "^[0-9]+\\.[0-9]+$",
+            "description": "A life of a node, and a version in it.",
+        },
+        "Confirmed": object(json!({
+            "claim": reference("Claim"),
+            "state": { "const": "confirmed" },
+            "at": reference("Stamp"),
+        })),
+        "Released": object(json!({
+            "claim": reference("Claim"), "state": { "const": "gone" },
         })),
         "Decisions": list("Decision"),
         "Decision": object(json!({
