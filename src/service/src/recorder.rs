@@ -71,7 +71,6 @@ impl Recorder {
         self.writer.write(batch).map_err(failed(&self.path))
     }
 
-
     /// Goes on in another file if this one is long enough. What was recorded has been committed.
     pub(crate) fn rotate<R: Role>(
         &mut self,
