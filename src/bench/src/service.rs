@@ -250,6 +250,7 @@ impl Cluster {
         let mut fleet = node::Daemon::start(&node::Options {
             ids: (1..=options.nodes).map(NodeId).collect(),
             inventory: Inventory { classes, ..Inventory::default() },
+            metrics: None,
             common: common("nodes", Vec::new(), options.durable),
         })?;
         let clock = Arc::new(Clock::new(options.nodes));
@@ -264,6 +265,7 @@ impl Cluster {
             let mut daemon = scheduler::Daemon::start(&scheduler::Options {
                 id: SchedulerId(id),
                 api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+                http: None,
                 policy: options.policy.policy(),
                 seed: options.seed.wrapping_add(u64::from(id)),
                 common: common(&format!("s{id}"), peers.clone(), true),

@@ -3,12 +3,14 @@
 //! [`driver`] is the loop that all roles share. [`node`], [`scheduler`] and [`up`] are what is
 //! around a machine of each role; `up` is the client, and starts the others.
 
+pub mod api;
 pub mod book;
 mod clients;
 pub mod driver;
 pub mod key;
 pub mod link;
 pub mod meters;
+pub mod metrics;
 pub mod monitor;
 pub mod node;
 pub mod packet;

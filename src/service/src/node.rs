@@ -7,7 +7,8 @@
 use crate::book::{Book, ROUND};
 use crate::driver::{Driver, Outside};
 use crate::key::Keys;
-use crate::meters::{Drop, Meters};
+use crate::meters::{Drop, Gauge, Meters};
+use crate::metrics;
 use crate::packet::MESSAGE_MAX;
 use crate::post::{Post, Waker};
 use crate::serve::{Common, ServeError, say_ready};
@@ -16,8 +17,8 @@ use crate::store::Store;
 use crate::wire::{self, Message, OrderId, Peer, encode_message};
 use counterfoil_protocol::node::{Change, Input, Order};
 use counterfoil_protocol::{
-    Actor, Address, Body, Choice, Datagram, HostState, Incarnation, Inventory, Node, NodeId,
-    Output, Record, Resources, SchedulerId, Snapshot, Stamp, Version,
+    Actor, Address, Body, Choice, ClaimId, Datagram, HostState, Incarnation, Inventory, Node,
+    NodeId, Output, Record, Resources, SchedulerId, Snapshot, Stamp, Version,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -34,6 +35,9 @@ pub struct Options {
     pub ids: Vec<NodeId>,
     /// What each of them has.
     pub inventory: Inventory,
+    /// Where it answers `GET /metrics` and `GET /health/live`, if it does: plain HTTP for everyone
+    /// who reaches it, see [`metrics::serve`].
+    pub metrics: Option<SocketAddr>,
     /// What every daemon is told.
     pub common: Common,
 }
@@ -46,6 +50,8 @@ struct AroundNodes {
     lives: BTreeMap<NodeId, Incarnation>,
     /// The last order of each scheduler to each node.
     ordered: BTreeMap<(NodeId, SchedulerId), (Incarnation, u64)>,
+    /// Who asks for the allocation of which claim, to be answered once the turn is committed.
+    looks: Vec<(SocketAddr, ClaimId)>,
     events: Receiver<Event>,
     meters: Arc<Meters>,
     next_round: Instant,
@@ -147,9 +153,15 @@ pub fn serve(
     let Options { ids, common, .. } = options;
     let daemon = Daemon::start(options)?;
     ask(common, &daemon.front(), inventory)?;
-    let bound_to = daemon.bound_to();
-    tracing::info!(nodes = ids.len(), first = %ids[0], address = %bound_to, "started");
-    say_ready(&[bound_to])?;
+    let mut addresses = vec![daemon.bound_to()];
+    if let Some(address) = options.metrics {
+        let meters = daemon.meters();
+        let bound_to = metrics::serve(address, move || metrics::render(&meters))
+            .map_err(|source| ServeError::Listen { address, source })?;
+        addresses.push(bound_to);
+    }
+    tracing::info!(nodes = ids.len(), first = %ids[0], address = %addresses[0], "started");
+    say_ready(&addresses)?;
     daemon.run()?;
     tracing::info!(nodes = ids.len(), "stopped");
     Ok(())
@@ -161,7 +173,7 @@ impl Daemon {
     /// # Errors
     /// If they cannot keep it, have too much to say, or cannot listen.
     pub fn start(options: &Options) -> Result<Daemon, ServeError> {
-        let Options { ids, common, inventory } = options;
+        let Options { ids, common, inventory, .. } = options;
         check_inventory(inventory, common.config.limits.groups_max)?;
         let meters = Arc::new(Meters::default());
         let post = common.post(&meters)?;
@@ -179,6 +191,7 @@ impl Daemon {
             own: ids.iter().copied().collect(),
             lives: BTreeMap::new(),
             ordered: BTreeMap::new(),
+            looks: Vec::new(),
             events: happened,
             meters,
             next_round: Instant::now(),
@@ -224,7 +237,9 @@ impl Daemon {
     /// If they can no longer keep what they promised.
     pub fn run(self) -> Result<(), ServeError> {
         let Daemon { mut driver, mut around, .. } = self;
-        driver.run(&mut around)?;
+        while driver.turn(&mut around)?.is_continue() {
+            around.answer_looks(&driver);
+        }
         let leave: Vec<_> = around.own.iter().map(|id| (*id, Input::Order(Order::Leave))).collect();
         driver.give(leave, &mut around)?;
         around.meters.report();
@@ -346,8 +361,21 @@ impl AroundNodes {
                 self.book.answer(from, nodes, |to, message| post.send(to, &message));
             }
             Message::Order(id, order) => self.on_order(from, id, order, inputs),
-            Message::Ordered(_) => self.meters.dropped(Drop::Stranger),
+            Message::Look(claim) if self.own.contains(&claim.node) => {
+                self.looks.push((from, claim));
+            }
+            Message::Look(_) | Message::Ordered(_) | Message::Seen(..) => {
+                self.meters.dropped(Drop::Stranger);
+            }
         }
+    }
+
+    fn answer_looks(&mut self, driver: &Driver<Node>) {
+        for (from, claim) in self.looks.drain(..) {
+            let allocation = driver.machine(claim.node).durable.allocations.get(&claim).cloned();
+            self.post.send(from, &Message::Seen(claim, allocation));
+        }
+        self.post.flush();
     }
 
     fn greet(&mut self, to: SocketAddr) {
@@ -382,7 +410,7 @@ impl Outside<Node> for AroundNodes {
         inputs: &mut Vec<(NodeId, Input)>,
     ) -> io::Result<ControlFlow<()>> {
         self.take_in(inputs)?;
-        if inputs.is_empty() && !self.stops {
+        if inputs.is_empty() && self.looks.is_empty() && !self.stops {
             let until = deadline.map_or(self.next_round, |at| at.min(self.next_round));
             self.post.wait(Some(until))?;
             self.take_in(inputs)?;
@@ -423,5 +451,14 @@ impl Outside<Node> for AroundNodes {
     fn flush(&mut self) {
         self.post.flush();
         self.book.end_turn();
+    }
+
+    fn meters(&self) -> Option<&Meters> {
+        Some(&self.meters)
+    }
+
+    fn count(&self, machines: &mut dyn Iterator<Item = &Node>) {
+        let allocations = machines.map(|node| node.durable.allocations.len()).sum();
+        self.meters.set(Gauge::Allocations, allocations);
     }
 }

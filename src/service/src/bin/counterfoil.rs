@@ -3,13 +3,14 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use counterfoil_placement::PolicyName;
 use counterfoil_protocol::{ClassInventory, Config, Inventory, NodeId, ResourceClass, SchedulerId};
+use counterfoil_service::api::ApiError;
 use counterfoil_service::monitor::Watch;
 use counterfoil_service::recorder::Extent;
 use counterfoil_service::serve::{Common, ServeError};
 use counterfoil_service::store::StoreError;
 use counterfoil_service::up::UpError;
 use counterfoil_service::workload::{self, Factors, Row, WorkloadError};
-use counterfoil_service::{node, scheduler, up};
+use counterfoil_service::{api, node, scheduler, up};
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
@@ -38,12 +39,12 @@ struct Cli {
 enum Command {
     /// Run a scheduler, until SIGTERM or SIGINT.
     ///
-    /// Prints `ready UDP-ADDRESS TCP-ADDRESS` once it works.
+    /// Prints `ready UDP-ADDRESS TCP-ADDRESS [HTTP-ADDRESS]` once it works.
     Scheduler(SchedulerArgs),
     /// Run a node, until SIGTERM or SIGINT.
     ///
-    /// Prints `ready UDP-ADDRESS` once it works. It needs no list of schedulers: it answers those
-    /// that list it.
+    /// Prints `ready UDP-ADDRESS` once it works, followed by METRICS-ADDRESS if it has one. It needs
+    /// no list of schedulers: it answers those that list it.
     Node(NodeArgs),
     /// Run schedulers and nodes on this machine, place a workload, and judge the run.
     ///
@@ -85,6 +86,22 @@ struct SchedulerArgs {
     /// Where to listen for clients (TCP); port 0 takes a free one.
     #[arg(long)]
     api: SocketAddr,
+    /// Where to listen for requests of the HTTP API; port 0 takes a free one.
+    #[arg(long)]
+    http: Option<SocketAddr>,
+    /// The file with the tokens of the API: lines ROLE TOKEN. Without one it listens on loopback
+    /// only.
+    #[arg(long)]
+    token_file: Option<PathBuf>,
+    /// The certificate of the API, in PEM form. Without one it listens on loopback only.
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of the certificate, in PEM form.
+    #[arg(long, requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Let the API listen beyond loopback without TLS.
+    #[arg(long)]
+    api_insecure: bool,
     #[command(flatten)]
     picking: PickingArgs,
     #[command(flatten)]
@@ -106,6 +123,10 @@ struct NodeArgs {
     /// The number of this node, the same in all its lives.
     #[arg(long)]
     id: u32,
+    /// Where to answer GET /metrics and /health/live; port 0 takes a free one. Plain HTTP, for
+    /// everyone who reaches it: keep it on loopback, or on a network of operators.
+    #[arg(long)]
+    metrics: Option<SocketAddr>,
     #[command(flatten)]
     inventory: InventoryArgs,
     #[command(flatten)]
@@ -204,16 +225,24 @@ impl Failure {
         match self {
             Failure::TooFewRows { .. }
             | Failure::Serve(
-                ServeError::Keyless(_) | ServeError::Unspecified(_) | ServeError::TooMuch(_),
+                ServeError::Keyless(_)
+                | ServeError::Unspecified(_)
+                | ServeError::TooMuch(_)
+                | ServeError::Api(ApiError::Tokenless(_) | ApiError::Plain(_)),
             )
             | Failure::Up(UpError::NotEmpty(_)) => 2,
             Failure::Workload { .. }
             | Failure::Unreadable { .. }
-            | Failure::Serve(ServeError::Store(StoreError { .. }) | ServeError::Key(_)) => 5,
+            | Failure::Serve(
+                ServeError::Store(StoreError { .. })
+                | ServeError::Key(_)
+                | ServeError::Api(ApiError::Access(_) | ApiError::Tls(_)),
+            ) => 5,
             Failure::Serve(
                 ServeError::Listen { .. }
                 | ServeError::Folder { .. }
                 | ServeError::Driver(_)
+                | ServeError::Api(ApiError::Listen { .. } | ApiError::System(_))
                 | ServeError::System(_),
             )
             | Failure::Up(
@@ -251,6 +280,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Scheduler(args) => scheduler::serve(&scheduler::Options {
             id: SchedulerId(args.id),
             api: args.api,
+            http: args.http(),
             policy: args.picking.policy.policy(),
             seed: args.picking.seed,
             common: args.common.common(),
@@ -259,6 +289,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             &node::Options {
                 ids: vec![NodeId(args.id)],
                 inventory: args.inventory.inventory(),
+                metrics: args.metrics,
                 common: args.common.common(),
             },
             || None,
@@ -288,6 +319,18 @@ fn run_up(args: &UpArgs, log: LevelFilter) -> Result<ExitCode, Failure> {
         }
     }
     Ok(if report.is_fine() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+impl SchedulerArgs {
+    fn http(&self) -> Option<api::Settings> {
+        let files = self.tls_cert.clone().zip(self.tls_key.clone());
+        self.http.map(|listen| api::Settings {
+            token_file: self.token_file.clone(),
+            tls: files.map(|(certificate, key)| api::TlsFiles { certificate, key }),
+            insecure: self.api_insecure,
+            ..api::Settings::at(listen)
+        })
+    }
 }
 
 impl UpArgs {
