@@ -4,6 +4,7 @@
 //! around a machine of each role; `up` is the client, and starts the others.
 
 pub mod book;
+pub mod cli;
 mod clients;
 pub mod driver;
 pub mod key;
@@ -14,6 +15,7 @@ pub mod packet;
 pub mod post;
 pub mod scheduler;
 pub mod serve;
+pub mod settings;
 pub mod stop;
 pub mod store;
 pub mod timers;
