@@ -13,6 +13,7 @@ pub mod meters;
 pub mod node;
 pub mod packet;
 pub mod post;
+pub mod remote;
 pub mod scheduler;
 pub mod serve;
 pub mod settings;
