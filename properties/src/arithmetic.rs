@@ -1,7 +1,7 @@
 //! What fits where, by arithmetic of its own: no property judges the protocol by the protocol.
 
 use counterfoil_protocol::{
-    ClassInventory, Demand, HostState, Node, Reason, ResourceClass, Resources, Status,
+    ClassInventory, Demand, GroupId, HostState, Node, Reason, ResourceClass, Resources, Status,
 };
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ pub(crate) fn capacity(of_class: &ClassInventory) -> u128 {
 }
 
 /// Why a node in this state must refuse a demand, with `aside` set aside on it: of all reasons that
-/// are true the first, in the order status, traits, zone, aggregates, classes.
+/// are true the first, in the order status, traits, zone, aggregates, classes, apart, near.
 pub(crate) fn reason_against(
     state: &HostState,
     demand: &Demand,
@@ -67,19 +67,50 @@ pub(crate) fn reason_against(
         (of_none, Reason::Aggregates),
     ];
     let of_node = of_node.into_iter().find_map(|(is_true, reason)| is_true.then_some(reason));
-    of_node.or_else(|| {
-        demand.resources.iter().find_map(|(class, amount)| {
-            let Some(of_class) = inventory.classes.get(class) else {
-                return Some(Reason::NoSuchClass(class.clone()));
-            };
-            let ClassInventory { min_unit, max_unit, step_unit, .. } = of_class;
-            let between_steps = *step_unit > 1 && amount % step_unit != 0;
-            if amount < *min_unit || amount > *max_unit || between_steps {
-                return Some(Reason::Units(class.clone()));
-            }
-            let aside = aside.get(class).copied().unwrap_or_default();
-            let taken = u128::from(used.get(class)) + aside + u128::from(amount);
-            (taken > capacity(of_class)).then(|| Reason::Capacity(class.clone()))
-        })
-    })
+    let of_class = of_node.or_else(|| {
+        demand.resources.iter().filter(|(class, _)| group(class).is_none()).find_map(
+            |(class, amount)| {
+                let Some(of_class) = inventory.classes.get(class) else {
+                    return Some(Reason::NoSuchClass(class.clone()));
+                };
+                let ClassInventory { min_unit, max_unit, step_unit, .. } = of_class;
+                let between_steps = *step_unit > 1 && amount % step_unit != 0;
+                if amount < *min_unit || amount > *max_unit || between_steps {
+                    return Some(Reason::Units(class.clone()));
+                }
+                let aside = aside.get(class).copied().unwrap_or_default();
+                let taken = u128::from(used.get(class)) + aside + u128::from(amount);
+                (taken > capacity(of_class)).then(|| Reason::Capacity(class.clone()))
+            },
+        )
+    });
+    let here: Amounts = used.iter().map(|(class, count)| (class.clone(), count.into())).collect();
+    of_class.or_else(|| company_against(demand, &here, aside))
+}
+
+/// What is wrong with the groups that are `here` and set `aside`: more members of one than the
+/// demand bears, or none of one that it must be near.
+pub(crate) fn company_against(demand: &Demand, here: &Amounts, aside: &Amounts) -> Option<Reason> {
+    let members = |amounts: &Amounts, group: &GroupId| {
+        let of_group = amounts.iter().find(|(class, _)| self::group(class) == Some(*group));
+        of_group.map_or(0, |(_, members)| *members)
+    };
+    let both = |group: &GroupId| members(here, group) + members(aside, group);
+    let mut apart = demand.apart.iter();
+    if let Some((group, _)) = apart.find(|(group, bears)| both(group) > u128::from(**bears)) {
+        return Some(Reason::AntiAffinity(*group));
+    }
+    let lonely = demand.near.iter().find(|group| members(here, group) == 0);
+    lonely.map(|group| Reason::Affinity(*group))
+}
+
+/// The group that a class counts the members of, if it does.
+pub(crate) fn group(class: &ResourceClass) -> Option<GroupId> {
+    match class {
+        ResourceClass::Group(group) => Some(*group),
+        ResourceClass::Vcpu
+        | ResourceClass::MemoryMb
+        | ResourceClass::DiskGb
+        | ResourceClass::Custom(_) => None,
+    }
 }

@@ -121,6 +121,10 @@ pub enum Safety {
     /// No grant leaves a node's allocations above the inventory in force when it is given, or is
     /// given against what that inventory or the status allow even to an empty node.
     NoOvercommit,
+    /// No grant puts an allocation on a node where it has fewer or more neighbours than it asks for: at
+    /// least one of each group that it must be near, and no more than it bears of each group that it
+    /// must be apart from.
+    GroupsAreKept,
     /// A claim is granted at most once, on one node, and by no life of the node that has refused it
     /// or granted a claim of a later life of its scheduler.
     OneGrantPerClaim,
@@ -156,8 +160,9 @@ pub enum Safety {
 
 impl Safety {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Safety; 12] = [
+    pub const ALL: [Safety; 13] = [
         Safety::NoOvercommit,
+        Safety::GroupsAreKept,
         Safety::OneGrantPerClaim,
         Safety::ViewsNeverGoBack,
         Safety::OwnClaimsCountOnce,
@@ -175,6 +180,7 @@ impl Safety {
     pub const fn name(self) -> &'static str {
         match self {
             Safety::NoOvercommit => "no_overcommit",
+            Safety::GroupsAreKept => "groups_are_kept",
             Safety::OneGrantPerClaim => "one_grant_per_claim",
             Safety::ViewsNeverGoBack => "views_never_go_back",
             Safety::OwnClaimsCountOnce => "own_claims_count_once",
@@ -195,6 +201,11 @@ impl Safety {
             Safety::NoOvercommit => {
                 "No grant leaves a node's allocations above the inventory in force when it is given, \
                  or is given against what that inventory or the status allow even to an empty node."
+            }
+            Safety::GroupsAreKept => {
+                "No grant puts an allocation on a node where it has fewer or more neighbours than it \
+                 asks for: at least one of each group that it must be near, and no more than it bears \
+                 of each group that it must be apart from."
             }
             Safety::OneGrantPerClaim => {
                 "A claim is granted at most once, on one node, and by no life of the node that has \
@@ -246,6 +257,7 @@ impl Safety {
     pub fn check(self, step: &Step, history: &History) -> Check {
         match self {
             Safety::NoOvercommit => node::no_overcommit(step),
+            Safety::GroupsAreKept => node::groups_are_kept(step),
             Safety::OneGrantPerClaim => node::one_grant_per_claim(step, history),
             Safety::ViewsNeverGoBack => scheduler::views_never_go_back(step),
             Safety::OwnClaimsCountOnce => scheduler::own_claims_count_once(step, history),

@@ -5,8 +5,8 @@ use crate::outputs::{allocations, ends, verdicts};
 use crate::{Check, Grant, History, Process, Step, Violation, all, arithmetic, path, within};
 use counterfoil_protocol::node::{self, AllocationState, Node};
 use counterfoil_protocol::{
-    Actor, Body, ClaimId, Datagram, Decision, HostState, Output, Reason, Refusal, Resources,
-    Status, Verdict,
+    Actor, Body, ClaimId, Datagram, Decision, Demand, HostState, Map, Output, Reason, Refusal,
+    Resources, Set, Status, Verdict,
 };
 use std::collections::BTreeSet;
 
@@ -16,7 +16,9 @@ pub(crate) fn no_overcommit(step: &Step) -> Check {
     let granted = allocations(step.outputs).filter(|(claim, _)| is_new(before, claim));
     all(granted.map(|(claim, allocation)| {
         let (allocated, me) = (arithmetic::allocated(after), Actor::Node(after.id));
-        let too_much = allocation.demand.resources.iter().find_map(|(class, _)| {
+        let classes = allocation.demand.resources.iter();
+        let bounded = classes.filter(|(class, _)| arithmetic::group(class).is_none());
+        let too_much = bounded.into_iter().find_map(|(class, _)| {
             let of_class = after.durable.inventory.classes.get(class);
             let capacity = of_class.map_or(0, arithmetic::capacity);
             let used = allocated.get(class).copied().unwrap_or_default();
@@ -34,7 +36,10 @@ pub(crate) fn no_overcommit(step: &Step) -> Check {
             let inventory = after.durable.inventory.clone();
             let empty = HostState { inventory, status, used: Resources::default() };
             let none = arithmetic::Amounts::new();
-            let reason = arithmetic::reason_against(&empty, &allocation.demand, &none)?;
+            // Who must be near, and who apart, is another property.
+            let (near, apart) = (Set::default(), Map::default());
+            let demand = Demand { near, apart, ..allocation.demand.clone() };
+            let reason = arithmetic::reason_against(&empty, &demand, &none)?;
             let clause = format!("{me} grants {claim} only if it would were it empty");
             let way = path(me, &[&"durable"]);
             Some(Violation::new(clause).fact("reason against it", reason, way))
@@ -86,6 +91,27 @@ pub(crate) fn one_grant_per_claim(step: &Step, history: &History) -> Check {
     }))
 }
 
+/// See [`crate::Safety::GroupsAreKept`].
+pub(crate) fn groups_are_kept(step: &Step) -> Check {
+    let Process::Node { before, after, .. } = step.process else { return Check::Vacuous };
+    let asks = |demand: &Demand| !demand.near.is_empty() || !demand.apart.is_empty();
+    let granted = allocations(step.outputs).filter(|(claim, _)| is_new(before, claim));
+    all(granted.filter(|(_, allocation)| asks(&allocation.demand)).map(|(claim, allocation)| {
+        let others = after.durable.allocations.iter().filter(|(other, _)| **other != claim);
+        let here = arithmetic::sum(others.map(|(_, other)| &other.demand));
+        let none = arithmetic::Amounts::new();
+        let reason = arithmetic::company_against(&allocation.demand, &here, &none)?;
+        let me = Actor::Node(after.id);
+        let way = path(me, &[&"durable", &"allocations"]);
+        let clause = format!("{me} grants {claim} beside those that it must be near or apart from");
+        Some(Violation::new(clause).fact("reason against it", reason, way.clone()).fact(
+            "beside it",
+            here,
+            way,
+        ))
+    }))
+}
+
 /// See [`crate::Safety::VerdictsAreTrue`].
 pub(crate) fn verdicts_are_true(step: &Step, history: &History) -> Check {
     let Process::Node { input, after, .. } = step.process else { return Check::Vacuous };
@@ -127,7 +153,9 @@ fn is_refused_for(
     match reason {
         Reason::OtherLife => *at == node.stamp() && dst.incarnation != Some(node.incarnation()),
         Reason::Full => {
-            let full = node.durable.allocations.len() >= node.config().limits.allocations_max;
+            let limits = &node.config().limits;
+            let full = node.durable.allocations.len() >= limits.allocations_max
+                || groups(node, Some(&claim.demand)) > limits.groups_max;
             *at <= node.stamp() && (full || *at != node.stamp())
         }
         Reason::Draining
@@ -136,7 +164,9 @@ fn is_refused_for(
         | Reason::Capacity(_)
         | Reason::Traits
         | Reason::Zone
-        | Reason::Aggregates => {
+        | Reason::Aggregates
+        | Reason::AntiAffinity(_)
+        | Reason::Affinity(_) => {
             let none = arithmetic::Amounts::new();
             let true_of = |state: &HostState| {
                 arithmetic::reason_against(state, &claim.demand, &none).as_ref() == Some(reason)
@@ -240,6 +270,13 @@ fn orders_survive(node: &Node, last: &HostState) -> Option<Violation> {
     })
 }
 
+/// How many groups the allocations of a node are in, `and` those of one more demand.
+fn groups(node: &Node, and: Option<&Demand>) -> usize {
+    let demands = node.durable.allocations.values().map(|allocation| &allocation.demand);
+    let sums = arithmetic::sum(demands.chain(and));
+    sums.iter().filter(|(class, count)| arithmetic::group(class).is_some() && **count > 0).count()
+}
+
 /// See [`crate::Safety::Bounded`].
 ///
 /// A life that begins has decided nothing: it has no fences of the last.
@@ -248,6 +285,7 @@ pub(crate) fn bounded(before: Option<&Node>, node: &Node) -> Check {
     let me = Actor::Node(node.id);
     let sizes = [
         ("allocations_max", node.durable.allocations.len(), limits.allocations_max, "durable"),
+        ("groups_max", groups(node, None), limits.groups_max, "durable"),
         ("subscribers_max", node.subscribers.len(), limits.subscribers_max, "subscribers"),
         ("fences_max", node.fences.len(), limits.fences_max, "fences"),
         ("delta_log_max", node.recent.len(), limits.delta_log_max, "recent"),

@@ -1,7 +1,10 @@
 //! What must be seen to happen, lest the properties hold because nothing does.
 
+use crate::outputs::verdicts;
 use crate::{Process, Step};
-use counterfoil_protocol::{Actor, Body, Datagram, Delta, Notice, Output, Reason, node, scheduler};
+use counterfoil_protocol::{
+    Actor, Body, Datagram, Decision, Delta, Notice, Output, Reason, node, scheduler,
+};
 use serde::{Deserialize, Serialize};
 
 /// Something that must be reachable.
@@ -10,6 +13,10 @@ use serde::{Deserialize, Serialize};
 pub enum Witness {
     /// A claim is refused.
     ClaimRefused,
+    /// A claim is refused because too many of a group are there.
+    RefusedApart,
+    /// A claim is refused because none of a group is there.
+    RefusedNear,
     /// Two schedulers race for the last slot: one is refused for what the other was granted.
     RaceForTheLastSlot,
     /// A gap is found.
@@ -34,8 +41,10 @@ pub enum Witness {
 
 impl Witness {
     /// All of them.
-    pub const ALL: [Witness; 11] = [
+    pub const ALL: [Witness; 13] = [
         Witness::ClaimRefused,
+        Witness::RefusedApart,
+        Witness::RefusedNear,
         Witness::RaceForTheLastSlot,
         Witness::GapFound,
         Witness::ResyncByDelta,
@@ -52,6 +61,8 @@ impl Witness {
     pub const fn name(self) -> &'static str {
         match self {
             Witness::ClaimRefused => "claim_refused",
+            Witness::RefusedApart => "refused_apart",
+            Witness::RefusedNear => "refused_near",
             Witness::RaceForTheLastSlot => "race_for_the_last_slot",
             Witness::GapFound => "gap_found",
             Witness::ResyncByDelta => "resync_by_delta",
@@ -90,6 +101,12 @@ impl Witness {
                 }
             }
             Process::Node { before: Some(before), input: Some(input), .. } => {
+                if refuses(step, |reason| matches!(reason, Reason::AntiAffinity(_))) {
+                    seen.push(Witness::RefusedApart);
+                }
+                if refuses(step, |reason| matches!(reason, Reason::Affinity(_))) {
+                    seen.push(Witness::RefusedNear);
+                }
                 if races(step, before, input) {
                     seen.push(Witness::RaceForTheLastSlot);
                 }
@@ -130,20 +147,20 @@ fn by_notice(notice: Notice) -> Option<Witness> {
     }
 }
 
+/// Whether the step refuses something for such a reason.
+fn refuses(step: &Step, is_such: impl Fn(&Reason) -> bool) -> bool {
+    verdicts(step.outputs).any(|verdict| match &verdict.decision {
+        Decision::Refused(refusal) => is_such(&refusal.reason),
+        Decision::Granted { .. } | Decision::Confirmed { .. } | Decision::Gone => false,
+    })
+}
+
 /// Whether the step refuses a claim for want of what another scheduler was granted.
 fn races(step: &Step, before: &node::Node, input: &node::Input) -> bool {
     let node::Input::Datagram(Datagram { body: Body::Claim(claim), .. }) = input else {
         return false;
     };
-    let for_capacity = step.outputs.iter().any(|output| {
-        let Output::Send(Datagram { body: Body::Verdict(verdict), .. }) = output else {
-            return false;
-        };
-        let counterfoil_protocol::Decision::Refused(refusal) = &verdict.decision else {
-            return false;
-        };
-        matches!(refusal.reason, Reason::Capacity(_))
-    });
+    let for_capacity = refuses(step, |reason| matches!(reason, Reason::Capacity(_)));
     let of_another =
         |other: &counterfoil_protocol::ClaimId| other.scheduler != claim.claim.scheduler;
     for_capacity && before.durable.allocations.keys().any(of_another)

@@ -100,14 +100,15 @@ pub(crate) fn own_claims_count_once(step: &Step, history: &History) -> Check {
     all(counted.chain(fits))
 }
 
-/// What is wrong with a new claim for which too little is free, own claims left out.
+/// What is wrong with a new claim that does not fit beside the other own claims: too little is free,
+/// or too many of a group are there.
 fn does_not_fit(me: &Scheduler, claim: &Claim, history: &History) -> Option<Violation> {
     let node = claim.claim.node;
     let host = me.nodes.get(&node)?.host.as_ref()?;
     let others = history.sent_by(me, node).filter(|(other, _)| **other != claim.claim);
     let aside = arithmetic::sum(others.map(|(_, sent)| &sent.demand));
     let reason = arithmetic::reason_against(&host.state, &claim.demand, &aside);
-    matches!(reason, Some(Reason::Capacity(_))).then(|| {
+    matches!(reason, Some(Reason::Capacity(_) | Reason::AntiAffinity(_))).then(|| {
         let me = Actor::Scheduler(me.id);
         Violation::new(format!("{me} sends {} only if it fits beside its others", claim.claim))
             .fact("reason against it", reason, path(me, &[&"nodes", &node, &"host"]))

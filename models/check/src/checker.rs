@@ -156,7 +156,7 @@ impl<R: Representation + Send + 'static> Model for WorldModel<R> {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let safe: [Condition<R>; 12] = [
+        let safe: [Condition<R>; 14] = [
             is_safe::<R, 0>,
             is_safe::<R, 1>,
             is_safe::<R, 2>,
@@ -169,6 +169,8 @@ impl<R: Representation + Send + 'static> Model for WorldModel<R> {
             is_safe::<R, 9>,
             is_safe::<R, 10>,
             is_safe::<R, 11>,
+            is_safe::<R, 12>,
+            is_safe::<R, 13>,
         ];
         let safety = R::Protocol::safety();
         assert!(safety.len() <= safe.len(), "a condition for every safety property");

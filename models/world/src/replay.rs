@@ -344,7 +344,15 @@ pub fn describe<P: Protocol>(world: &World<P>, action: &Action<P>) -> String {
 fn describe_outside(outside: &Outside) -> String {
     match outside {
         Outside::Place(request) => {
-            format!("request {} for {} is made", request.id, value_of(&request.resources, brief))
+            let demand = value_of(&request.resources, brief);
+            let mut text = format!("request {} for {demand} is made", request.id);
+            for group in request.near.iter() {
+                text += &format!(", near {group}");
+            }
+            for (group, bears) in request.apart.iter() {
+                text += &format!(", apart from more than {bears} of {group}");
+            }
+            text
         }
         Outside::Release(request) => format!("request {request} is given up"),
         Outside::Drain(node) => format!("{node} is ordered to drain"),

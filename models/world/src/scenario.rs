@@ -4,7 +4,8 @@ mod file;
 
 use crate::network::Kind;
 use counterfoil_protocol::{
-    Actor, Inventory, Limits, Map, NodeId, RequestId, Resources, Rule, Rules, SchedulerId,
+    Actor, Demand, GroupId, Inventory, Limits, Map, NodeId, RequestId, Resources, Rule, Rules,
+    SchedulerId, Set,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -107,10 +108,29 @@ pub enum Lapses {
 pub struct Request {
     /// Its name.
     pub id: RequestId,
-    /// How much of each class it asks for.
+    /// How much of each class it asks for, and of which groups it is a member.
     pub resources: Resources,
+    /// The groups that it must be near.
+    #[serde(default)]
+    pub near: Set<GroupId>,
+    /// The groups that it must be apart from, and how many members of each it bears.
+    #[serde(default)]
+    pub apart: Map<GroupId, u32>,
     /// The scheduler that its first attempt goes to; any if not given.
     pub at: Option<SchedulerId>,
+}
+
+impl Request {
+    /// What it asks for.
+    pub fn demand(&self) -> Demand {
+        let Request { resources, near, apart, .. } = self.clone();
+        Demand { resources, near, apart, ..Demand::default() }
+    }
+
+    /// Whether it is the same as `other`, but for its name and where it is made first.
+    pub fn is_alike(&self, other: &Request) -> bool {
+        self.demand() == other.demand()
+    }
 }
 
 /// Something that happens from outside.

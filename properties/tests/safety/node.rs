@@ -1,8 +1,8 @@
 use crate::truth::*;
 use counterfoil_properties::{Check, Safety};
 use counterfoil_protocol::{
-    Body, ClassInventory, Decision, Demand, Incarnation, Inventory, Machine, Node, Reason, Refusal,
-    ResourceClass, Rule, Rules, Status, Timer, Version, node,
+    Body, ClassInventory, Decision, Demand, GroupId, Incarnation, Inventory, Machine, Node, Reason,
+    Refusal, ResourceClass, Rule, Rules, Status, Timer, Version, node,
 };
 
 #[test]
@@ -19,6 +19,50 @@ fn no_overcommit() {
         &too_much,
         "n1 grants s1.1:n1#1: allocated VCPU = 2 <= capacity = 1",
         &[("allocated", "2", "n1/durable/allocations"), ("capacity", "1", "n1/durable/inventory")],
+    );
+}
+
+#[test]
+fn groups_are_kept() {
+    let group = GroupId(1);
+    let of = |number, demand: Demand| {
+        let node::Input::Datagram(mut datagram) = claims(number) else { unreachable!() };
+        let Body::Claim(claim) = &mut datagram.body else { unreachable!() };
+        claim.demand = demand;
+        node::Input::Datagram(datagram)
+    };
+    let member = |bears: Option<u32>| {
+        let resources = [(ResourceClass::Vcpu, 1), (ResourceClass::Group(group), 1)];
+        let apart = bears.map(|bears| (group, bears)).into_iter().collect();
+        Demand { resources: resources.into_iter().collect(), apart, ..Demand::default() }
+    };
+    let near = Demand { near: [group].into_iter().collect(), ..one() };
+    let mut truth = Truth::default();
+    let mut node = truth.node(processors(8), without(Rule::NodeJudgesClaims));
+    let way = "n1/durable/allocations";
+    let lonely = truth.step(&mut node.clone(), of(0, near.clone()));
+    truth.violates(
+        Safety::GroupsAreKept,
+        &lonely,
+        "n1 grants s1.1:n1#0 beside those that it must be near or apart from",
+        &[("reason against it", "Affinity(GROUP_1)", way), ("beside it", "{}", way)],
+    );
+    assert_eq!(truth.check(Safety::NoOvercommit, &lonely), Check::Holds);
+    let any = truth.step(&mut node, of(1, member(None)));
+    assert_eq!(truth.check(Safety::GroupsAreKept, &any), Check::Vacuous);
+    for (number, demand) in [(2, near), (3, member(Some(1)))] {
+        let kept = truth.step(&mut node, of(number, demand));
+        assert_eq!(truth.check(Safety::GroupsAreKept, &kept), Check::Holds);
+    }
+    let crowded = truth.step(&mut node, of(4, member(Some(1))));
+    truth.violates(
+        Safety::GroupsAreKept,
+        &crowded,
+        "n1 grants s1.1:n1#4 beside those that it must be near or apart from",
+        &[
+            ("reason against it", "AntiAffinity(GROUP_1)", way),
+            ("beside it", "{VCPU: 3, GROUP_1: 2}", way),
+        ],
     );
 }
 
@@ -186,7 +230,9 @@ fn a_grant_names_the_first_stamp_that_contains_it() {
     let before = node.clone();
     let mut outputs = Vec::new();
     node.handle(claims(0), &mut outputs);
-    node.durable.allocations.get_mut(&claim_id(0)).unwrap().at.version = Version(0);
+    let mut earlier = node.durable.allocations[&claim_id(0)].clone();
+    earlier.at.version = Version(0);
+    node.durable.allocations.insert(claim_id(0), earlier);
     for output in &mut outputs {
         if let counterfoil_protocol::Output::Send(datagram) = output {
             let decision = Decision::Granted { at: stamp(1, 0) };
@@ -373,8 +419,9 @@ fn what_lapses_or_is_released_need_not_survive_unless_it_lapses_confirmed() {
     let mut truth = Truth::default();
     let node = told(&mut truth);
     let mut forgetful = node.clone();
-    forgetful.durable.allocations.get_mut(&claim_id(1)).unwrap().state =
-        node::AllocationState::Held;
+    let mut held = forgetful.durable.allocations[&claim_id(1)].clone();
+    held.state = node::AllocationState::Held;
+    forgetful.durable.allocations.insert(claim_id(1), held);
     let mut outputs = Vec::new();
     let input = lapse(1);
     forgetful.handle(input.clone(), &mut outputs);

@@ -1,260 +1,62 @@
-//! Which node: policies that pick one of the nodes that a scheduler may choose.
+//! Which node: of the nodes that a scheduler may choose, the one that a policy prefers.
 //!
-//! A policy knows nothing of messages, attempts or claims. It is given candidates that are all
-//! eligible, and only says which of them is the best. What the protocol promises holds for every
-//! policy, so a policy can be bad but never wrong.
+//! The crate is pure: no clock, no I/O, no threads, and it knows nothing of messages or claims. What
+//! the protocol promises holds for every choice, so a policy can be bad but never wrong.
+//!
+//! # From a demand to a node
+//!
+//! OpenStack Nova filters a list of all hosts, weighs those that are left, and takes the best. The
+//! words are kept here, and the meaning, but nothing is done to all nodes for one demand:
+//!
+//! - *Filters* are the protocol's: [`HostState::refuses`] alone says whether a demand fits a node,
+//!   and the scheduler's eligibility has the last word. [`filters`] gives each reason the name of
+//!   the filter that a user of Nova knows, and counts what was excluded.
+//! - *Weighers* ([`Weighers`]) score a node by what is free on it, whatever the demand. So an order
+//!   of all nodes can be kept, best first, and one node moved in it when it changes.
+//! - The *index* ([`Index`]) is that order, as a tree that knows for each part how much of each
+//!   class is free on one node at most, and which zones, aggregates and traits occur. A part in which
+//!   no node can do is passed over as a whole.
+//!
+//! # What it costs
+//!
+//! `cargo bench -p counterfoil-placement` says it for the machine at hand. On a virtual machine with
+//! two cores a decision takes about 0.2 µs at 100 nodes and at 10,000, up to 0.9 µs where it leads to
+//! memory that is not in a cache, and up to 2 µs so at 100,000; to tell the index of a change, as
+//! much. That nothing fits is known after 0.2 µs.
+//!
+//! The bounds are of each class alone, and of VCPU together with MEMORY_MB. Where enough of two other
+//! classes is free all over the order, and of both on no node, nodes are compared one by one: up
+//! to 15 ns each. A node that only `accepts` can judge costs what `accepts` takes.
+//!
+//! # Example
+//!
+//! ```
+//! use counterfoil_placement::{Index, PolicyName};
+//! use counterfoil_protocol::{
+//!     ClassInventory, Demand, HostState, Inventory, NodeId, ResourceClass, Resources,
+//! };
+//!
+//! let host = |vcpu| {
+//!     let classes = [(ResourceClass::Vcpu, ClassInventory::of(vcpu))].into_iter().collect();
+//!     let inventory = Inventory { classes, ..Inventory::default() };
+//!     HostState { inventory, ..HostState::default() }
+//! };
+//! let mut index = Index::new(PolicyName::Spread.policy(), 1);
+//! for (node, vcpu) in [(1, 8), (2, 32), (3, 16)] {
+//!     index.set(NodeId(node), &host(vcpu), &Resources::default(), true);
+//! }
+//! let resources = [(ResourceClass::Vcpu, 12)].into_iter().collect();
+//! let demand = Demand { resources, ..Demand::default() };
+//! assert_eq!(index.pick(&demand, |_| true), Some(NodeId(2)));
+//! assert_eq!(index.pick(&demand, |node| node != NodeId(2)), Some(NodeId(3)));
+//! ```
+//!
+//! [`HostState::refuses`]: counterfoil_protocol::HostState::refuses
 
-use counterfoil_protocol::{Demand, HostState, NodeId, Resources};
-use std::cmp::Ordering;
-use std::fmt;
-use std::str::FromStr;
+pub mod filters;
+mod index;
+mod weigh;
 
-/// A node that can be chosen.
-#[derive(Clone, Debug)]
-pub struct Candidate<'a> {
-    /// The node.
-    pub node: NodeId,
-    /// What is known of it.
-    pub state: &'a HostState,
-    /// What is set aside on it for claims that its state does not contain yet.
-    pub set_aside: Resources,
-}
-
-/// How to pick one of the candidates.
-#[derive(Clone, Debug)]
-pub enum Policy {
-    /// The node that keeps the largest share free.
-    Spread,
-    /// The node that keeps the smallest share free.
-    Pack,
-    /// Any, each as likely as the others.
-    Random(fastrand::Rng),
-}
-
-/// The name of a policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PolicyName {
-    /// See [`Policy::Spread`].
-    #[default]
-    Spread,
-    /// See [`Policy::Pack`].
-    Pack,
-    /// See [`Policy::Random`].
-    Random,
-}
-
-/// A text that names no policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownPolicy(String);
-
-impl PolicyName {
-    /// All of them.
-    pub const ALL: [PolicyName; 3] = [PolicyName::Spread, PolicyName::Pack, PolicyName::Random];
-
-    /// The name as it is written.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            PolicyName::Spread => "spread",
-            PolicyName::Pack => "pack",
-            PolicyName::Random => "random",
-        }
-    }
-
-    /// The policy of this name. `seed` starts the generator of the random one: the same seed and
-    /// candidates give the same picks.
-    pub fn policy(self, seed: u64) -> Policy {
-        match self {
-            PolicyName::Spread => Policy::Spread,
-            PolicyName::Pack => Policy::Pack,
-            PolicyName::Random => Policy::Random(fastrand::Rng::with_seed(seed)),
-        }
-    }
-}
-
-impl fmt::Display for PolicyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for PolicyName {
-    type Err = UnknownPolicy;
-    fn from_str(text: &str) -> Result<Self, UnknownPolicy> {
-        let found = PolicyName::ALL.into_iter().find(|name| name.as_str() == text);
-        found.ok_or_else(|| UnknownPolicy(text.to_owned()))
-    }
-}
-
-impl fmt::Display for UnknownPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no policy: use spread, pack or random", self.0)
-    }
-}
-
-impl std::error::Error for UnknownPolicy {}
-
-impl Policy {
-    /// Picks one of `candidates` for `demand`; `None` only if there are none. Of equally good ones
-    /// the one with the smallest id is picked, except by the random policy.
-    pub fn pick<'a>(
-        &mut self,
-        demand: &Demand,
-        candidates: impl IntoIterator<Item = Candidate<'a>>,
-    ) -> Option<NodeId> {
-        let shares = candidates.into_iter().map(|c| (Share::left(demand, &c), c.node));
-        let by_id = |a: NodeId, b: NodeId| a.cmp(&b);
-        let best = match self {
-            Policy::Spread => shares.min_by(|a, b| b.0.cmp(&a.0).then(by_id(a.1, b.1))),
-            Policy::Pack => shares.min_by(|a, b| a.0.cmp(&b.0).then(by_id(a.1, b.1))),
-            Policy::Random(generator) => generator.choice(shares.collect::<Vec<_>>()),
-        };
-        best.map(|(_, node)| node)
-    }
-}
-
-/// The share of a node that stays free once the demand is placed there: of the classes that the
-/// demand names, that of the scarcest. An exact fraction.
-#[derive(Clone, Copy, Debug)]
-struct Share {
-    free: u64,
-    capacity: u64,
-}
-
-impl Share {
-    /// What stays free on `candidate`; everything, if the demand names no class.
-    fn left(demand: &Demand, candidate: &Candidate<'_>) -> Share {
-        let of_class = |(class, amount)| {
-            let inventory = candidate.state.inventory.classes.get(class);
-            let capacity = inventory.map_or(0, |inventory| inventory.capacity());
-            let taken = candidate.set_aside.get(class).saturating_add(amount);
-            Share { free: candidate.state.free(class).saturating_sub(taken), capacity }
-        };
-        demand.resources.iter().map(of_class).min().unwrap_or(Share { free: 1, capacity: 1 })
-    }
-}
-
-impl Ord for Share {
-    /// By the fraction free / capacity; with no capacity nothing is free.
-    fn cmp(&self, other: &Self) -> Ordering {
-        let cross = |free: u64, capacity: u64| u128::from(free) * u128::from(capacity.max(1));
-        cross(self.free, other.capacity).cmp(&cross(other.free, self.capacity))
-    }
-}
-
-impl PartialOrd for Share {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Share {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Share {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use counterfoil_protocol::{ClassInventory, Inventory, ResourceClass};
-
-    const VCPU: ResourceClass = ResourceClass::Vcpu;
-    const MEMORY: ResourceClass = ResourceClass::MemoryMb;
-
-    fn host(vcpu: u64, memory: u64, vcpu_used: u64, memory_used: u64) -> HostState {
-        let classes = [(VCPU, ClassInventory::of(vcpu)), (MEMORY, ClassInventory::of(memory))];
-        HostState {
-            inventory: Inventory { classes: classes.into_iter().collect(), ..Inventory::default() },
-            used: [(VCPU, vcpu_used), (MEMORY, memory_used)].into_iter().collect(),
-            ..HostState::default()
-        }
-    }
-
-    fn demand(vcpu: u64, memory: u64) -> Demand {
-        let resources = [(VCPU, vcpu), (MEMORY, memory)].into_iter().collect();
-        Demand { resources, ..Demand::default() }
-    }
-
-    fn pick(policy: &mut Policy, demand: &Demand, hosts: &[HostState]) -> Option<NodeId> {
-        let candidates = (1..).zip(hosts).map(|(id, state)| Candidate {
-            node: NodeId(id),
-            state,
-            set_aside: Resources::default(),
-        });
-        policy.pick(demand, candidates)
-    }
-
-    #[test]
-    fn without_candidates_nothing_is_picked() {
-        for name in PolicyName::ALL {
-            assert_eq!(pick(&mut name.policy(1), &demand(1, 1), &[]), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn spread_picks_the_largest_share_left_and_pack_the_smallest() {
-        // Shares left for (2, 2): 6/10, 2/10 and 18/20 of the scarcest class.
-        let hosts = [host(10, 100, 2, 0), host(10, 10, 0, 6), host(20, 100, 0, 0)];
-        assert_eq!(pick(&mut Policy::Spread, &demand(2, 2), &hosts), Some(NodeId(3)));
-        assert_eq!(pick(&mut Policy::Pack, &demand(2, 2), &hosts), Some(NodeId(2)));
-    }
-
-    #[test]
-    fn of_equal_shares_the_smallest_id_is_picked() {
-        let hosts = [host(10, 10, 5, 5), host(20, 20, 11, 11), host(20, 20, 11, 11)];
-        let wanted = demand(1, 1);
-        assert_eq!(pick(&mut Policy::Spread, &wanted, &hosts), Some(NodeId(1)), "4/10 and 8/20");
-        assert_eq!(pick(&mut Policy::Pack, &wanted, &hosts), Some(NodeId(1)));
-    }
-
-    #[test]
-    fn what_is_set_aside_is_not_free() {
-        let state = host(10, 10, 0, 0);
-        let set_aside = demand(5, 5).resources;
-        let candidates = [
-            Candidate { node: NodeId(1), state: &state, set_aside },
-            Candidate { node: NodeId(2), state: &state, set_aside: Resources::default() },
-        ];
-        assert_eq!(Policy::Spread.pick(&demand(1, 1), candidates.clone()), Some(NodeId(2)));
-        assert_eq!(Policy::Pack.pick(&demand(1, 1), candidates), Some(NodeId(1)));
-    }
-
-    #[test]
-    fn classes_that_the_demand_does_not_name_do_not_count() {
-        let hosts = [host(10, 10, 0, 9), host(10, 10, 1, 0)];
-        let vcpu_only =
-            Demand { resources: [(VCPU, 1)].into_iter().collect(), ..Demand::default() };
-        assert_eq!(pick(&mut Policy::Spread, &vcpu_only, &hosts), Some(NodeId(1)));
-    }
-
-    #[test]
-    fn shares_of_the_largest_numbers_are_compared_exactly() {
-        let max = u64::MAX;
-        let hosts = [host(max, max, 1, 1), host(max, max, 0, 0)];
-        assert_eq!(pick(&mut Policy::Spread, &demand(1, 1), &hosts), Some(NodeId(2)));
-    }
-
-    #[test]
-    fn random_reaches_every_candidate_and_repeats_with_its_seed() {
-        let hosts = [host(9, 9, 0, 0), host(9, 9, 0, 0), host(9, 9, 0, 0)];
-        let draw = |seed| {
-            let mut policy = PolicyName::Random.policy(seed);
-            (0..64).filter_map(|_| pick(&mut policy, &demand(1, 1), &hosts)).collect::<Vec<_>>()
-        };
-        let picks = draw(7);
-        assert_eq!(picks, draw(7));
-        for id in 1..=3 {
-            assert!(picks.contains(&NodeId(id)));
-        }
-    }
-
-    #[test]
-    fn a_policy_is_found_by_its_name() {
-        for name in PolicyName::ALL {
-            assert_eq!(name.as_str().parse(), Ok(name));
-        }
-        assert!("worst".parse::<PolicyName>().is_err());
-    }
-}
+pub use filters::{Excluded, Exclusions, Filter, why_not};
+pub use index::Index;
+pub use weigh::{Policy, PolicyName, Score, UnknownPolicy, Weighers};

@@ -124,6 +124,9 @@ impl Default for Rules {
 pub struct Limits {
     /// Node: allocations at once. More claims are refused as [`crate::Reason::Full`].
     pub allocations_max: usize,
+    /// Node: groups that its allocations are in at once. A claim that would make them more is refused
+    /// as [`crate::Reason::Full`]. The host state names each, and must fit one datagram.
+    pub groups_max: usize,
     /// Node: schedulers that are sent changes. One more is told nothing until another is forgotten.
     pub subscribers_max: usize,
     /// Node: schedulers whose claims are fenced. One more makes the node start a new life.
@@ -148,6 +151,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             allocations_max: 4096,
+            groups_max: 40,
             subscribers_max: 64,
             fences_max: 256,
             delta_log_max: 64,

@@ -2,7 +2,7 @@
 
 use crate::collections::{Map, Set};
 use crate::id::{Incarnation, Stamp, Version};
-use crate::resources::{Demand, Inventory, ResourceClass, Resources};
+use crate::resources::{Demand, GroupId, Inventory, ResourceClass, Resources};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -50,9 +50,14 @@ pub enum Reason {
     Zone,
     /// The node is in none of the aggregates.
     Aggregates,
+    /// More members of this group are on the node than the demand bears.
+    AntiAffinity(GroupId),
+    /// No member of this group is on the node.
+    Affinity(GroupId),
     /// The claim was meant for another life of the node. Says nothing of the node's state.
     OtherLife,
-    /// The node has as many allocations as it can keep. Says nothing of its host state.
+    /// The node has as many allocations as it can keep, or its allocations are in as many groups as
+    /// they may be. Says nothing of its host state.
     Full,
 }
 
@@ -73,8 +78,10 @@ impl fmt::Display for Reason {
             Reason::Traits => f.write_str("traits"),
             Reason::Zone => f.write_str("zone"),
             Reason::Aggregates => f.write_str("aggregates"),
+            Reason::AntiAffinity(group) => write!(f, "has too many of {group}"),
+            Reason::Affinity(group) => write!(f, "has none of {group}"),
             Reason::OtherLife => f.write_str("meant for another life"),
-            Reason::Full => f.write_str("as many allocations as it can keep"),
+            Reason::Full => f.write_str("as many allocations or groups as it can keep"),
         }
     }
 }
@@ -100,17 +107,44 @@ impl HostState {
         {
             return Some(Reason::Aggregates);
         }
-        demand.resources.iter().find_map(|(class, amount)| {
-            let Some(of_class) = inventory.classes.get(class) else {
-                return Some(Reason::NoSuchClass(class.clone()));
-            };
-            if !of_class.allows(amount) {
-                return Some(Reason::Units(class.clone()));
-            }
-            let taken = self.used.get(class).saturating_add(set_aside.get(class));
-            let fits = taken.checked_add(amount).is_some_and(|sum| sum <= of_class.capacity());
-            (!fits).then(|| Reason::Capacity(class.clone()))
-        })
+        let of_class = demand
+            .resources
+            .iter()
+            .find_map(|(class, amount)| self.refuses_amount(class, amount, set_aside.get(class)));
+        of_class.or_else(|| self.refuses_company(demand, set_aside))
+    }
+
+    /// Why a node in this state must refuse this much of a class, if it must.
+    fn refuses_amount(&self, class: &ResourceClass, amount: u64, set_aside: u64) -> Option<Reason> {
+        if let ResourceClass::Group(_) = class {
+            return None;
+        }
+        let Some(of_class) = self.inventory.classes.get(class) else {
+            return Some(Reason::NoSuchClass(class.clone()));
+        };
+        if !of_class.allows(amount) {
+            return Some(Reason::Units(class.clone()));
+        }
+        let taken = self.used.get(class).saturating_add(set_aside);
+        let fits = taken.checked_add(amount).is_some_and(|sum| sum <= of_class.capacity());
+        (!fits).then(|| Reason::Capacity(class.clone()))
+    }
+
+    /// Why a node in this state must refuse `demand` for what it is to be near or apart from, if it
+    /// must. What is set aside may come, so it is to be kept apart from; it may also not come, so
+    /// it is no company. Affinity comes last of all reasons: where it is given, nothing else speaks
+    /// against the node.
+    fn refuses_company(&self, demand: &Demand, set_aside: &Resources) -> Option<Reason> {
+        let too_many = demand.apart.iter().find(|(group, bears)| {
+            let class = ResourceClass::Group(**group);
+            let members = self.used.get(&class).saturating_add(set_aside.get(&class));
+            members > u64::from(**bears)
+        });
+        if let Some((group, _)) = too_many {
+            return Some(Reason::AntiAffinity(*group));
+        }
+        let absent = |group: &&GroupId| self.used.get(&ResourceClass::Group(**group)) == 0;
+        demand.near.iter().find(absent).copied().map(Reason::Affinity)
     }
 
     /// How much of `class` is free; 0 if more is allocated than there is now.
@@ -319,6 +353,31 @@ mod tests {
         for (demand, set_aside, expected) in cases {
             assert_eq!(host().refuses(&demand, set_aside), expected, "{demand:?}");
         }
+        let (here, away) = (GroupId(1), GroupId(2));
+        let members = |count| (ResourceClass::Group(here), count);
+        let mut shared = host();
+        shared.used.set(ResourceClass::Group(here), 2);
+        let joins = [members(u64::MAX)].into_iter().collect::<Resources>();
+        assert_eq!(shared.refuses(&Demand { resources: joins, ..fits.clone() }, &none), None);
+        let apart =
+            |group, bears| Demand { apart: [(group, bears)].into_iter().collect(), ..fits.clone() };
+        let near = |group| Demand { near: [group].into_iter().collect(), ..fits.clone() };
+        let one_more = [members(1)].into_iter().collect();
+        let cases = [
+            (apart(here, 2), &none, None),
+            (apart(here, 2), &one_more, Some(Reason::AntiAffinity(here))),
+            (apart(here, 1), &none, Some(Reason::AntiAffinity(here))),
+            (apart(away, 0), &none, None),
+            (near(here), &none, None),
+            (near(away), &none, Some(Reason::Affinity(away))),
+            (Demand { near: near(away).near, ..apart(here, 0) }, &none, {
+                Some(Reason::AntiAffinity(here))
+            }),
+        ];
+        for (demand, set_aside, expected) in cases {
+            assert_eq!(shared.refuses(&demand, set_aside), expected, "{demand:?}");
+        }
+        assert_eq!(host().refuses(&near(here), &one_more), Some(Reason::Affinity(here)));
         let draining = HostState { status: Status::Draining, ..host() };
         assert_eq!(draining.refuses(&fits, &none), Some(Reason::Draining));
     }

@@ -110,6 +110,21 @@
 //! A scheduler releases nothing. What was granted for an attempt that is no longer open is not told
 //! to anybody, and lapses.
 //!
+//! # Groups
+//!
+//! A demand joins a group by asking for one of it, as of any [`ResourceClass`]; every node has
+//! groups without bound. So what a node's host state says is used of a group is how many members are
+//! there, and deltas, snapshots and reservations carry it like any sum. A demand may name groups
+//! that it must be *near*, of which a member must be on the node, and groups that it must be
+//! *apart* from, with how many members it bears. The node judges both by its own state when it
+//! grants, and by nothing later: who comes after is judged by its own demand, and a member that goes
+//! takes nobody along.
+//!
+//! A scheduler takes its own reservations for members where the demand must be apart, and not where
+//! it must be near: there it waits until it knows what became of them, as it does where they are
+//! all that is in the way of a capacity. That ends: a reservation ends with news of the node, and a
+//! node without news is suspected.
+//!
 //! # Rules
 //!
 //! Each is a [`Rule`], always in force in the service. The checker can switch one off, to show that
@@ -165,7 +180,8 @@
 //!   run the request twice. Its operator ends this with [`client::Order::NodeOver`].
 //! - Which of the eligible nodes is chosen is left to the driver ([`machine::Choice`]). What is
 //!   checked is checked for every choice.
-//! - What depends on more than one node, such as keeping two requests apart, is not judged here.
+//! - What depends on more than one node, such as keeping two requests in different zones, is not
+//!   judged here.
 //!
 //! # What the checker changed
 //!
@@ -217,5 +233,8 @@ pub use message::{
 };
 pub use node::Node;
 pub use notice::{Guard, Notice};
-pub use resources::{ClassInventory, Demand, Inventory, Name, NameError, ResourceClass, Resources};
+pub use resources::{
+    ClassInventory, Demand, GroupId, GroupIdError, Inventory, Name, NameError, ResourceClass,
+    Resources,
+};
 pub use scheduler::Scheduler;

@@ -1,9 +1,11 @@
 //! The node: sole authority over its own resources.
 
+mod allocations;
 mod disk;
 mod fence;
 mod updates;
 
+pub use allocations::Allocations;
 pub use disk::{Allocation, AllocationState, Change, Disk};
 pub use fence::Fence;
 
@@ -14,7 +16,7 @@ use crate::id::{Actor, Address, ClaimId, Incarnation, NodeId, SchedulerId, Stamp
 use crate::machine::{Machine, Output, Record, Timer};
 use crate::message::{Body, Claim, Datagram, Decision, Leave, Refusal, Verdict};
 use crate::notice::{Notice, notice};
-use crate::resources::{Inventory, Resources};
+use crate::resources::{Demand, Inventory, ResourceClass, Resources};
 use serde::{Deserialize, Serialize};
 
 /// A node.
@@ -224,17 +226,11 @@ impl Node {
     /// Judges a claim by this node's own state, and remembers what was decided.
     fn judge(&mut self, claim: Claim, outbox: &mut Vec<Output>) -> Decision {
         let id = claim.claim;
-        let reason = if !self.config.rules.has(Rule::NodeJudgesClaims) {
-            None
-        } else if self.durable.allocations.len() >= self.config.limits.allocations_max {
-            Some(Reason::Full)
-        } else {
-            self.host_state().refuses(&claim.demand, &Resources::default())
-        };
-        let decision = match reason {
-            Some(reason) => {
-                let full = reason == Reason::Full;
-                notice(if full { Notice::ClaimRefusedFull } else { Notice::ClaimRefused }, outbox);
+        let refused =
+            self.refuses(&claim.demand).filter(|_| self.config.rules.has(Rule::NodeJudgesClaims));
+        let decision = match refused {
+            Some((arm, reason)) => {
+                notice(arm, outbox);
                 Decision::Refused(Refusal { at: self.stamp(), reason })
             }
             None => self.grant(&claim, outbox),
@@ -252,6 +248,24 @@ impl Node {
             self.fences.insert(id.scheduler, fence);
         }
         decision
+    }
+
+    /// Why this node must refuse a demand, if it must.
+    fn refuses(&self, demand: &Demand) -> Option<(Notice, Reason)> {
+        let limits = &self.config.limits;
+        if self.durable.allocations.len() >= limits.allocations_max {
+            return Some((Notice::ClaimRefusedFull, Reason::Full));
+        }
+        let state = self.host_state();
+        let absent = |class: &ResourceClass| state.used.get(class) == 0;
+        let joined = demand.resources.groups().filter(|(_, members)| *members > 0);
+        let joined = joined.map(|(group, _)| ResourceClass::Group(group));
+        let joined_anew = joined.filter(absent).count();
+        if joined_anew > 0 && state.used.groups().count() + joined_anew > limits.groups_max {
+            return Some((Notice::ClaimRefusedForGroups, Reason::Full));
+        }
+        let reason = state.refuses(demand, &Resources::default())?;
+        Some((Notice::ClaimRefused, reason))
     }
 
     fn grant(&mut self, claim: &Claim, outbox: &mut Vec<Output>) -> Decision {

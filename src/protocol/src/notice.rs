@@ -75,6 +75,8 @@ notices! {
         ClaimRefused,
         /// The node has as many allocations as it can keep.
         ClaimRefusedFull,
+        /// Its allocations would be in more groups than they may be.
+        ClaimRefusedForGroups,
     }
     /// Node: a confirm.
     ConfirmArrives {

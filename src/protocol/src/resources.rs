@@ -3,6 +3,10 @@
 //! Names and meaning follow OpenStack Placement: inventories with total, reserved, allocation ratio
 //! and units; traits; aggregates.
 
+mod class;
+
+pub use class::{GroupId, GroupIdError, ResourceClass};
+
 use crate::collections::{Map, Set};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -66,58 +70,10 @@ impl fmt::Display for NameError {
 
 impl std::error::Error for NameError {}
 
-/// A kind of resource, with its unit.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Name", into = "Name")]
-pub enum ResourceClass {
-    /// `VCPU`: virtual processors.
-    Vcpu,
-    /// `MEMORY_MB`: memory, in MiB.
-    MemoryMb,
-    /// `DISK_GB`: disk, in GiB.
-    DiskGb,
-    /// Any other name; the unit is whatever the operator takes it for.
-    Custom(Name),
-}
-
-impl From<Name> for ResourceClass {
-    fn from(name: Name) -> Self {
-        match name.as_str() {
-            "VCPU" => ResourceClass::Vcpu,
-            "MEMORY_MB" => ResourceClass::MemoryMb,
-            "DISK_GB" => ResourceClass::DiskGb,
-            _ => ResourceClass::Custom(name),
-        }
-    }
-}
-
-impl From<ResourceClass> for Name {
-    fn from(class: ResourceClass) -> Name {
-        Name(class.to_string())
-    }
-}
-
-impl fmt::Display for ResourceClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ResourceClass::Vcpu => f.write_str("VCPU"),
-            ResourceClass::MemoryMb => f.write_str("MEMORY_MB"),
-            ResourceClass::DiskGb => f.write_str("DISK_GB"),
-            ResourceClass::Custom(name) => name.fmt(f),
-        }
-    }
-}
-
-impl fmt::Debug for ResourceClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 /// An amount per resource class, in the unit of the class. A class that is absent counts as 0.
 ///
 /// # Invariants
-/// [`Resources::set`] and [`Resources::add`] keep no 0, so that sums of the same allocations are
+/// [`Resources::set`] and [`Resources::sum`] keep no 0, so that sums of the same allocations are
 /// equal however they came about (`views_are_real_states`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -140,9 +96,32 @@ impl Resources {
 
     /// Adds every amount of `other`; stops at the largest number.
     pub fn add(&mut self, other: &Resources) {
-        for (class, amount) in other.iter() {
-            self.set(class.clone(), self.get(class).saturating_add(amount));
+        *self = Resources::sum([&*self, other]);
+    }
+
+    /// The sum of all `parts`; stops at the largest number.
+    pub fn sum<'a>(parts: impl IntoIterator<Item = &'a Resources>) -> Resources {
+        // In order; few classes, so this is cheaper than a map that is changed for each amount.
+        let mut sums: Vec<(&ResourceClass, u64)> = Vec::new();
+        for (class, amount) in parts.into_iter().flat_map(Resources::iter) {
+            match sums.binary_search_by(|(known, _)| known.cmp(&class)) {
+                Ok(at) => sums[at].1 = sums[at].1.saturating_add(amount),
+                Err(at) => sums.insert(at, (class, amount)),
+            }
         }
+        let sums = sums.into_iter().filter(|(_, amount)| *amount > 0);
+        sums.map(|(class, amount)| (class.clone(), amount)).collect()
+    }
+
+    /// The groups that are named, in order, and how many members each has.
+    pub fn groups(&self) -> impl Iterator<Item = (GroupId, u64)> {
+        self.iter().filter_map(|(class, members)| match class {
+            ResourceClass::Group(group) => Some((*group, members)),
+            ResourceClass::Vcpu
+            | ResourceClass::MemoryMb
+            | ResourceClass::DiskGb
+            | ResourceClass::Custom(_) => None,
+        })
     }
 
     /// The classes and their amounts, in order.
@@ -167,7 +146,8 @@ impl FromIterator<(ResourceClass, u64)> for Resources {
     }
 }
 
-/// What a request asks for: resources, and what the node must be like.
+/// What a request asks for: resources, what the node must be like, and which groups it must be near
+/// or apart from. It joins a group by asking for one of it, as of any resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Demand {
@@ -185,6 +165,13 @@ pub struct Demand {
     /// Aggregates of which the node must be a member of at least one; none named, all will do.
     #[serde(default)]
     pub aggregates: Set<Name>,
+    /// Groups of which at least one member must be on the node already.
+    #[serde(default)]
+    pub near: Set<GroupId>,
+    /// Groups of which there may be at most so many members on the node already: 0 to share it
+    /// with none.
+    #[serde(default)]
+    pub apart: Map<GroupId, u32>,
 }
 
 /// What a node has of one resource class. Amounts are in the unit of the class.
@@ -310,17 +297,30 @@ mod tests {
     fn nothing_left_is_the_same_as_nothing_ever() {
         let mut used: Resources = [(ResourceClass::Vcpu, 1)].into_iter().collect();
         used.set(ResourceClass::Vcpu, 0);
-        used.add(&[(ResourceClass::DiskGb, 0)].into_iter().collect());
-        assert_eq!(used, Resources::default());
+        let nothing = [(ResourceClass::DiskGb, 0)].into_iter().collect();
+        assert_eq!(Resources::sum([&used, &nothing]), Resources::default());
     }
 
     #[test]
     fn resources_add_up_and_stop_at_the_largest_number() {
-        let mut sum: Resources = [(ResourceClass::Vcpu, u64::MAX)].into_iter().collect();
-        let more = [(ResourceClass::Vcpu, 1), (ResourceClass::DiskGb, 5)].into_iter().collect();
-        sum.add(&more);
+        let most = [(ResourceClass::Vcpu, u64::MAX)].into_iter().collect();
+        let more = [(ResourceClass::DiskGb, 5), (ResourceClass::Vcpu, 1)].into_iter().collect();
+        let sum = Resources::sum([&more, &most]);
         assert_eq!(sum.get(&ResourceClass::Vcpu), u64::MAX);
         assert_eq!(sum.get(&ResourceClass::DiskGb), 5);
         assert_eq!(sum.get(&ResourceClass::MemoryMb), 0);
+    }
+    #[test]
+    fn a_group_has_one_text() {
+        let class = |text: &str| ResourceClass::from(Name::try_from(text.to_owned()).unwrap());
+        for number in [0, 7, u64::MAX] {
+            let group = ResourceClass::Group(GroupId(number));
+            assert_eq!(class(&format!("GROUP_{number}")), group);
+            assert_eq!(class(&group.to_string()), group);
+        }
+        for other in ["GROUP_", "GROUP_01", "GROUP_A", "GROUP_18446744073709551616"] {
+            assert!(matches!(class(other), ResourceClass::Custom(_)), "{other}");
+            assert!(other.parse::<GroupId>().is_err(), "{other}");
+        }
     }
 }

@@ -63,6 +63,24 @@ pub enum Input {
     Meet(NodeId),
 }
 
+impl Input {
+    /// The one node whose entry in [`Scheduler::nodes`] this input may change; `None` if it changes
+    /// none.
+    pub fn node(&self) -> Option<NodeId> {
+        match self {
+            Input::Datagram(Datagram { src: Address { actor: Actor::Node(node), .. }, .. })
+            | Input::Timer(Timer::Suspect(node))
+            | Input::Chosen(_, Some(node))
+            | Input::Meet(node) => Some(*node),
+            Input::Datagram(_)
+            | Input::Timer(_)
+            | Input::Call(..)
+            | Input::Disconnected(_)
+            | Input::Chosen(_, None) => None,
+        }
+    }
+}
+
 impl Scheduler {
     /// Starts the next life of scheduler `id` from its disk.
     pub fn start(

@@ -2,7 +2,7 @@
 
 use counterfoil_protocol::{
     Actor, Address, Answer, AttemptId, AttemptNumber, Body, Call, Changes, Claim, ClaimId,
-    ClaimNumber, ClassInventory, ClientId, Datagram, Decision, Delta, Demand, HostState,
+    ClaimNumber, ClassInventory, ClientId, Datagram, Decision, Delta, Demand, GroupId, HostState,
     Incarnation, Inventory, Leave, Name, NodeId, Outcome, Placement, Reason, Refusal, RequestId,
     ResourceClass, Resources, Resync, SchedulerId, Set, Snapshot, Stamp, Status, Verdict, Version,
 };
@@ -23,7 +23,12 @@ fn sets() -> impl Strategy<Value = Set<Name>> {
 fn classes() -> impl Strategy<Value = ResourceClass> {
     let known = prop::sample::select(vec!["VCPU", "MEMORY_MB", "DISK_GB"]);
     let known = known.prop_map(|text| Name::try_from(text.to_owned()).expect("a name"));
-    prop_oneof![known, names()].prop_map(ResourceClass::from)
+    let named = prop_oneof![known, names()].prop_map(ResourceClass::from);
+    prop_oneof![named, groups().prop_map(ResourceClass::Group)]
+}
+
+fn groups() -> impl Strategy<Value = GroupId> {
+    any::<u64>().prop_map(GroupId)
 }
 
 fn resources() -> impl Strategy<Value = Resources> {
@@ -31,13 +36,16 @@ fn resources() -> impl Strategy<Value = Resources> {
 }
 
 fn demands() -> impl Strategy<Value = Demand> {
-    (resources(), sets(), sets(), option::of(names()), sets()).prop_map(
-        |(resources, required, forbidden, zone, aggregates)| Demand {
+    let groups = (vec(groups(), 0..3), vec((groups(), any::<u32>()), 0..3));
+    (resources(), sets(), sets(), option::of(names()), sets(), groups).prop_map(
+        |(resources, required, forbidden, zone, aggregates, (near, apart))| Demand {
             resources,
             required,
             forbidden,
             zone,
             aggregates,
+            near: near.into_iter().collect(),
+            apart: apart.into_iter().collect(),
         },
     )
 }
@@ -114,6 +122,8 @@ fn refusals() -> impl Strategy<Value = Refusal> {
         Just(Reason::Traits),
         Just(Reason::Zone),
         Just(Reason::Aggregates),
+        groups().prop_map(Reason::AntiAffinity),
+        groups().prop_map(Reason::Affinity),
         Just(Reason::OtherLife),
         Just(Reason::Full),
     ];
@@ -226,6 +236,37 @@ proptest! {
     fn of_outcomes(outcome in outcomes()) {
         assert_round_trips(&outcome);
     }
+}
+
+#[test]
+fn a_class_is_a_text_for_people_and_a_tag_for_programs() {
+    let custom = |text: &str| ResourceClass::Custom(Name::try_from(text.to_owned()).unwrap());
+    let cases = [
+        (ResourceClass::Vcpu, "VCPU", &[0][..]),
+        (ResourceClass::MemoryMb, "MEMORY_MB", &[1]),
+        (ResourceClass::DiskGb, "DISK_GB", &[2]),
+        (ResourceClass::Group(GroupId(7)), "GROUP_7", &[3, 7]),
+        (custom("FPGA"), "FPGA", b"\x04\x04FPGA"),
+    ];
+    for (class, text, bytes) in cases {
+        assert_eq!(serde_json::to_string(&class).unwrap(), format!("{text:?}"));
+        assert_eq!(postcard::to_stdvec(&class).unwrap(), bytes);
+        assert_round_trips(&class);
+        assert_round_trips(&Resources::from_iter([(class, 1)]));
+    }
+    let odd: ResourceClass = postcard::from_bytes(b"\x04\x07GROUP_7").unwrap();
+    assert_eq!(odd, ResourceClass::Group(GroupId(7)), "a class has one value");
+    assert!(postcard::from_bytes::<ResourceClass>(&[5]).is_err());
+}
+
+#[test]
+fn a_group_is_read_from_its_text() {
+    let demand = "{\"resources\":{\"GROUP_1\":1},\"near\":[\"GROUP_2\"],\"apart\":{\"GROUP_1\":0}}";
+    let demand: Demand = serde_json::from_str(demand).unwrap();
+    assert_eq!(demand.resources.get(&ResourceClass::Group(GroupId(1))), 1);
+    assert!(demand.near.contains(&GroupId(2)));
+    assert_eq!(demand.apart.get(&GroupId(1)), Some(&0));
+    assert!(serde_json::from_str::<GroupId>("\"GROUP_01\"").is_err());
 }
 
 #[test]

@@ -253,6 +253,7 @@ fn reads_nodes(property: Safety) -> bool {
     match property {
         Safety::ViewsAreRealStates | Safety::VerdictsAreTrue | Safety::AnswersAreTrue => true,
         Safety::NoOvercommit
+        | Safety::GroupsAreKept
         | Safety::OneGrantPerClaim
         | Safety::ViewsNeverGoBack
         | Safety::OwnClaimsCountOnce

@@ -271,8 +271,8 @@ mod tests {
     #[test]
     fn other_files_and_other_versions_are_told_apart() {
         let (mut bytes, _) = recording();
-        bytes[8] = 2;
-        assert!(matches!(read(&bytes), Err(Error::Version(2))));
+        bytes[8] = 1;
+        assert!(matches!(read(&bytes), Err(Error::Version(1))));
         bytes[0] = b'X';
         assert!(matches!(read(&bytes), Err(Error::NotARecording)));
         assert!(matches!(read(b"vmId,tenantId"), Err(Error::NotARecording)));

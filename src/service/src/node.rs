@@ -51,10 +51,15 @@ struct AroundNodes {
     meters: Arc<Meters>,
     next_round: Instant,
     stops: bool,
+    observe: Option<Observe>,
 }
 
+/// Sees each node after each of its steps, for measurements.
+pub type Observe = Box<dyn FnMut(&Node) + Send>;
+
 /// What happens around nodes, besides what arrives at the socket.
-pub(crate) enum Event {
+#[derive(Debug)]
+pub enum Event {
     /// Peers listen here.
     Seeds(Vec<SocketAddr>),
     /// The keys are others from now on.
@@ -65,16 +70,16 @@ pub(crate) enum Event {
     Stop,
 }
 
-/// Says to the nodes of this process what happens.
-#[derive(Clone)]
-struct Say {
+/// Speaks to the nodes of this process, from any thread.
+#[derive(Clone, Debug)]
+pub struct Front {
     events: Sender<Event>,
     waker: Waker,
 }
 
-impl Say {
-    /// Whether there is still someone to be told.
-    fn say(&self, event: Event) -> bool {
+impl Front {
+    /// Says what happens; whether there is still someone to be told.
+    pub fn say(&self, event: Event) -> bool {
         let said = self.events.send(event).is_ok();
         self.waker.wake();
         said
@@ -122,6 +127,14 @@ pub fn check_inventory(inventory: &Inventory, groups_max: usize) -> Result<(), S
 /// What one group takes in a snapshot, at most: its tag, its number and its count.
 const GROUP_BYTES: usize = 1 + 10 + 5;
 
+/// Nodes that have started.
+pub struct Daemon {
+    driver: Driver<Node>,
+    around: AroundNodes,
+    front: Front,
+    bound_to: SocketAddr,
+}
+
 /// Runs nodes until they are asked to stop.
 ///
 /// `inventory` reads again what the nodes have, for a reload; `None` if there is nothing to read.
@@ -133,42 +146,87 @@ pub fn serve(
     inventory: impl Fn() -> Option<Inventory> + Clone + Send + 'static,
 ) -> Result<(), ServeError> {
     let Options { ids, common, .. } = options;
-    check_inventory(&options.inventory, 0)?;
-    let meters = Arc::new(Meters::default());
-    let post = common.post(&meters)?;
-    let initial = |_| vec![Record::Node(Change::Inventory(options.inventory.clone()))];
-    let kept = match common.store()? {
-        Some(path) => Store::<Node>::open(&path, ids, initial)?,
-        None => Store::forgetful(ids, initial),
-    };
-    let bound_to = post.bound_to()?;
-    let (events, happened) = channel();
-    let say = Say { events, waker: post.waker() };
-    ask(common, &say, inventory)?;
-    let mut around = AroundNodes {
-        post,
-        book: Book::new(Vec::new()),
-        own: ids.iter().copied().collect(),
-        lives: BTreeMap::new(),
-        ordered: BTreeMap::new(),
-        events: happened,
-        meters: Arc::clone(&meters),
-        next_round: Instant::now(),
-        stops: false,
-    };
-    let recording = |id| recording_of(common, ids, id);
-    let mut driver = Driver::start(kept, &common.config, recording, &mut around)?;
-    around.introduce(&driver);
-    let inventories = around.orders(&driver, &options.inventory);
-    driver.give(inventories, &mut around)?;
+    let daemon = Daemon::start(options)?;
+    ask(common, &daemon.front(), inventory)?;
+    let bound_to = daemon.bound_to();
     tracing::info!(nodes = ids.len(), first = %ids[0], address = %bound_to, "started");
     say_ready(&[bound_to])?;
-    driver.run(&mut around)?;
-    // Those that have drained say that they go; the others are only silent.
-    driver.give(ids.iter().map(|id| (*id, Input::Order(Order::Leave))), &mut around)?;
-    meters.report();
+    daemon.run()?;
     tracing::info!(nodes = ids.len(), "stopped");
     Ok(())
+}
+
+impl Daemon {
+    /// Starts the next life of every node.
+    ///
+    /// # Errors
+    /// If they cannot keep it, have too much to say, or cannot listen.
+    pub fn start(options: &Options) -> Result<Daemon, ServeError> {
+        let Options { ids, common, inventory } = options;
+        check_inventory(inventory, common.config.limits.groups_max)?;
+        let meters = Arc::new(Meters::default());
+        let post = common.post(&meters)?;
+        let initial = |_| vec![Record::Node(Change::Inventory(inventory.clone()))];
+        let kept = match common.store()? {
+            Some(path) => Store::<Node>::open(&path, ids, initial)?,
+            None => Store::forgetful(ids, initial),
+        };
+        let bound_to = post.bound_to()?;
+        let (events, happened) = channel();
+        let front = Front { events, waker: post.waker() };
+        let mut around = AroundNodes {
+            post,
+            book: Book::new(Vec::new()),
+            own: ids.iter().copied().collect(),
+            lives: BTreeMap::new(),
+            ordered: BTreeMap::new(),
+            events: happened,
+            meters,
+            next_round: Instant::now(),
+            stops: false,
+            observe: None,
+        };
+        let recording = |id| recording_of(common, ids, id);
+        let mut driver = Driver::start(kept, &common.config, recording, &mut around)?;
+        around.introduce(&driver);
+        let inventories = around.orders(&driver, inventory);
+        driver.give(inventories, &mut around)?;
+        Ok(Daemon { driver, around, front, bound_to })
+    }
+
+    /// Speaks to them, from any thread.
+    pub fn front(&self) -> Front {
+        self.front.clone()
+    }
+
+    /// Where they listen for packets.
+    pub fn bound_to(&self) -> SocketAddr {
+        self.bound_to
+    }
+
+    /// Shows each node to `observe` after each of its steps.
+    pub fn observe(&mut self, observe: Observe) {
+        self.around.observe = Some(observe);
+    }
+
+    /// What they count.
+    pub fn meters(&self) -> Arc<Meters> {
+        Arc::clone(&self.around.meters)
+    }
+
+    /// Takes turns until the nodes are to stop. Those that have drained then say that they go; the
+    /// others are only silent.
+    ///
+    /// # Errors
+    /// If they can no longer keep what they promised.
+    pub fn run(self) -> Result<(), ServeError> {
+        let Daemon { mut driver, mut around, .. } = self;
+        driver.run(&mut around)?;
+        let leave: Vec<_> = around.own.iter().map(|id| (*id, Input::Order(Order::Leave))).collect();
+        driver.give(leave, &mut around)?;
+        around.meters.report();
+        Ok(())
+    }
 }
 
 /// Where the run of `id` is recorded.
@@ -179,12 +237,12 @@ fn recording_of(common: &Common, ids: &[NodeId], id: NodeId) -> Option<PathBuf> 
 
 fn ask(
     common: &Common,
-    say: &Say,
+    front: &Front,
     inventory: impl Fn() -> Option<Inventory> + Clone + Send + 'static,
 ) -> Result<(), ServeError> {
-    let seeds = say.clone();
+    let seeds = front.clone();
     common.resolve(move |addresses| seeds.say(Event::Seeds(addresses)))?;
-    let (asked, again) = (say.clone(), common.clone());
+    let (asked, again) = (front.clone(), common.clone());
     stop::when_asked(common.until_stdin_closes, move |what| match what {
         Asked::Stop => {
             asked.say(Event::Stop);
@@ -339,6 +397,9 @@ impl Outside<Node> for AroundNodes {
         let Stamp { incarnation, .. } = node.stamp();
         if self.lives.get(&node.id) != Some(&incarnation) {
             self.lives.insert(node.id, incarnation);
+        }
+        if let Some(observe) = &mut self.observe {
+            observe(node);
         }
     }
 

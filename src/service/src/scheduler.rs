@@ -17,11 +17,11 @@ use crate::serve::{Common, ServeError, say_ready};
 use crate::stop::{self, Asked};
 use crate::store::Store;
 use crate::wire::{FromClient, Message, Peer, ToClient};
-use counterfoil_placement::{Candidate, Policy};
-use counterfoil_protocol::scheduler::Input;
+use counterfoil_placement::{Index, Policy};
+use counterfoil_protocol::scheduler::{Input, Presence};
 use counterfoil_protocol::{
-    Actor, Answer, Body, Call, Choice, ClientId, Datagram, Incarnation, Output, Placement,
-    Scheduler, SchedulerId,
+    Actor, Answer, Body, Call, Choice, ClientId, Datagram, Incarnation, NodeId, Output, Placement,
+    Scheduler, SchedulerId, Status,
 };
 use orders::Orders;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -47,6 +47,8 @@ pub struct Options {
     pub api: SocketAddr,
     /// How it picks a node.
     pub policy: Policy,
+    /// Where the order of nodes that are equally good begins.
+    pub seed: u64,
     /// What every daemon is told.
     pub common: Common,
 }
@@ -57,7 +59,9 @@ struct AroundScheduler {
     post: Post,
     book: Book,
     clients: BTreeMap<ClientId, Connection>,
-    policy: Policy,
+    index: Index,
+    /// The node of which the input that is being handled may change what is known.
+    touched: Option<NodeId>,
     orders: Orders,
     events: Receiver<Event>,
     /// Events that were taken and are left for the next turn.
@@ -68,6 +72,18 @@ struct AroundScheduler {
     next_round: Instant,
     /// By when it stops, if it is to.
     stops: Option<Instant>,
+    observe: Option<Observe>,
+}
+
+/// Sees the scheduler when it has chosen a node, for measurements.
+pub type Observe = Box<dyn FnMut(&Scheduler, NodeId) + Send>;
+
+/// A scheduler that has started.
+pub struct Daemon {
+    driver: Driver<Scheduler>,
+    around: AroundScheduler,
+    front: Front,
+    bound_to: SocketAddr,
 }
 
 /// Runs a scheduler until it is asked to stop.
@@ -75,41 +91,78 @@ struct AroundScheduler {
 /// # Errors
 /// If it cannot start, or can no longer keep its life.
 pub fn serve(options: &Options) -> Result<(), ServeError> {
-    let Options { id, api, policy, common } = options;
-    let meters = Arc::new(Meters::default());
-    let post = common.post(&meters)?;
-    let kept = match common.store()? {
-        Some(path) => Store::<Scheduler>::open(&path, &[*id], |_| Vec::new())?,
-        None => Store::forgetful(&[*id], |_| Vec::new()),
-    };
-    let bound_to = post.bound_to()?;
-    let (front, events) = Front::new(post.waker());
+    let Options { id, api, common, .. } = options;
+    let daemon = Daemon::start(options)?;
     let listener = std::net::TcpListener::bind(api)
         .map_err(|source| ServeError::Listen { address: *api, source })?;
-    let addresses = [bound_to, listener.local_addr()?];
-    clients::accept(listener, front.clone())?;
-    let mut around = AroundScheduler::new(*id, post, policy.clone(), events, Arc::clone(&meters));
-    let recording = |_| common.recording.clone();
-    let mut driver = Driver::start(kept, &common.config, recording, &mut around)?;
-    around.introduce(driver.machine(*id).incarnation);
-    ask(common, &front)?;
-    let life = driver.machine(*id).incarnation;
-    tracing::info!(scheduler = %id, udp = %addresses[0], api = %addresses[1], %life, "started");
+    let addresses = [daemon.bound_to(), listener.local_addr()?];
+    clients::accept(listener, daemon.front())?;
+    ask(common, &daemon.front())?;
+    tracing::info!(scheduler = %id, udp = %addresses[0], api = %addresses[1], "started");
     say_ready(&addresses)?;
-    run(&mut driver, &mut around)?;
-    meters.report();
+    daemon.run()?;
     tracing::info!(scheduler = %id, "stopped");
     Ok(())
 }
 
-/// Takes turns until the scheduler is to stop and nothing is open, or its grace is over.
-fn run(driver: &mut Driver<Scheduler>, around: &mut AroundScheduler) -> Result<(), ServeError> {
-    let id = around.id;
-    loop {
-        let flow = driver.turn(around)?;
-        around.show(driver.machine(id));
-        if flow.is_break() || (around.stops.is_some() && driver.machine(id).attempts.is_empty()) {
-            return Ok(());
+impl Daemon {
+    /// Starts the next life of the scheduler.
+    ///
+    /// # Errors
+    /// If it cannot keep its life, or not listen.
+    pub fn start(options: &Options) -> Result<Daemon, ServeError> {
+        let Options { id, policy, seed, common, .. } = options;
+        let meters = Arc::new(Meters::default());
+        let post = common.post(&meters)?;
+        let kept = match common.store()? {
+            Some(path) => Store::<Scheduler>::open(&path, &[*id], |_| Vec::new())?,
+            None => Store::forgetful(&[*id], |_| Vec::new()),
+        };
+        let bound_to = post.bound_to()?;
+        let (front, events) = Front::new(post.waker());
+        let mut around =
+            AroundScheduler::new(*id, post, Index::new(*policy, *seed), events, meters);
+        let recording = |_| common.recording.clone();
+        let driver = Driver::start(kept, &common.config, recording, &mut around)?;
+        around.introduce(driver.machine(*id).incarnation);
+        Ok(Daemon { driver, around, front, bound_to })
+    }
+
+    /// Speaks to it, from any thread.
+    pub fn front(&self) -> Front {
+        self.front.clone()
+    }
+
+    /// Where it listens for packets.
+    pub fn bound_to(&self) -> SocketAddr {
+        self.bound_to
+    }
+
+    /// Shows the scheduler to `observe` when it has chosen a node.
+    pub fn observe(&mut self, observe: Observe) {
+        self.around.observe = Some(observe);
+    }
+
+    /// What it counts.
+    pub fn meters(&self) -> Arc<Meters> {
+        Arc::clone(&self.around.meters)
+    }
+
+    /// Takes turns until it is to stop and nothing is open, or its grace is over.
+    ///
+    /// # Errors
+    /// If it can no longer keep its life.
+    pub fn run(self) -> Result<(), ServeError> {
+        let Daemon { mut driver, mut around, .. } = self;
+        let id = around.id;
+        loop {
+            let flow = driver.turn(&mut around)?;
+            around.show(driver.machine(id));
+            let nothing_open = driver.machine(id).attempts.is_empty();
+            if flow.is_break() || (around.stops.is_some() && nothing_open) {
+                around.meters.report();
+                return Ok(());
+            }
         }
     }
 }
@@ -138,7 +191,7 @@ impl AroundScheduler {
     fn new(
         id: SchedulerId,
         post: Post,
-        policy: Policy,
+        index: Index,
         events: Receiver<Event>,
         meters: Arc<Meters>,
     ) -> Self {
@@ -148,7 +201,8 @@ impl AroundScheduler {
             post,
             book: Book::new(Vec::new()),
             clients: BTreeMap::new(),
-            policy,
+            index,
+            touched: None,
             orders: Orders::default(),
             events,
             held: VecDeque::new(),
@@ -156,6 +210,7 @@ impl AroundScheduler {
             meters,
             next_round: Instant::now(),
             stops: None,
+            observe: None,
         }
     }
 
@@ -396,16 +451,27 @@ impl Outside<Scheduler> for AroundScheduler {
         Ok(if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
+    fn before(&mut self, input: &Input) {
+        self.touched = input.node();
+    }
+
+    fn after(&mut self, machine: &Scheduler) {
+        let Some(node) = self.touched.take() else { return };
+        let Some(peer) = machine.nodes.get(&node) else { return self.index.remove(node) };
+        if let Some(host) = &peer.host {
+            let open = peer.presence == Presence::Present && host.state.status == Status::Up;
+            self.index.set(node, &host.state, &peer.set_aside(), open);
+        }
+    }
+
     fn choose(&mut self, machine: &Scheduler, choice: &Choice) -> Option<Input> {
         let Choice::Node(id) = choice else { return None };
-        let node = machine.attempts.get(id).and_then(|attempt| {
-            let eligible = machine.nodes.iter().filter(|(node, _)| machine.eligible(*id, **node));
-            let candidates = eligible.filter_map(|(node, peer)| {
-                let state = &peer.host.as_ref()?.state;
-                Some(Candidate { node: *node, state, set_aside: peer.set_aside() })
-            });
-            self.policy.pick(&attempt.demand, candidates)
-        });
+        let attempt = machine.attempts.get(id);
+        let eligible = |node| machine.eligible(*id, node);
+        let node = attempt.and_then(|attempt| self.index.pick(&attempt.demand, eligible));
+        if let (Some(node), Some(observe)) = (node, &mut self.observe) {
+            observe(machine, node);
+        }
         Some(Input::Chosen(*id, node))
     }
 

@@ -23,7 +23,7 @@ pub const FROM_CLIENT_MAX: usize = 16 << 10;
 /// The largest frame to a client, in bytes: a refusal for each of 100,000 nodes fits.
 pub const TO_CLIENT_MAX: usize = 4 << 20;
 
-/// Resource classes that one demand, inventory or change may name.
+/// Resource classes, groups among them, that one demand, inventory or change may name.
 pub const CLASSES_MAX: usize = 64;
 
 /// Names that one set of traits or aggregates may hold.
@@ -263,6 +263,7 @@ impl Limited for Demand {
         within("resource classes", self.resources.len(), CLASSES_MAX)?;
         within("traits", self.required.len(), NAMES_MAX)?;
         within("traits", self.forbidden.len(), NAMES_MAX)?;
+        within("groups", self.near.len().max(self.apart.len()), CLASSES_MAX)?;
         within("aggregates", self.aggregates.len(), NAMES_MAX)
     }
 }

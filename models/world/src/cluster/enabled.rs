@@ -107,7 +107,7 @@ impl<P: Protocol> World<P> {
         let named = |id| self.outside.contains(&Outside::Release(id));
         to_come.iter().take_while(|elder| **elder < index).any(|elder| {
             let Outside::Place(elder) = &self.outside[usize::from(*elder)] else { return false };
-            let equal = elder.resources == request.resources && elder.at == request.at;
+            let equal = elder.is_alike(request) && elder.at == request.at;
             equal && !named(elder.id) && !named(request.id)
         })
     }

@@ -22,7 +22,7 @@ pub(super) fn outside(
     let first_client = Actor::Client(ClientId(1));
     let (actor, order) = match outside {
         Outside::Place(request) => {
-            let demand = Demand { resources: request.resources.clone(), ..Demand::default() };
+            let demand = request.demand();
             if !world.scenario.clients {
                 let at = at?;
                 let Actor::Scheduler(scheduler) = at.actor else { return None };

@@ -183,11 +183,11 @@ fn exchanges(scenario: &Scenario, outside: &[Outside]) -> Vec<Names> {
         (one <= scenario.schedulers) == (other <= scenario.schedulers)
     });
     let of_requests = orders(requests, |one, other| {
-        let resources = |request: u32| {
+        let demand = |request: u32| {
             let found = scenario.requests.iter().find(|r| r.id.0 == u64::from(request));
-            found.map(|request| &request.resources)
+            found.map(|request| request.demand())
         };
-        resources(one) == resources(other)
+        demand(one) == demand(other)
     });
     let mut all = Vec::new();
     for nodes in &of_nodes {

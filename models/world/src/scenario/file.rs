@@ -3,8 +3,8 @@
 use super::{Expect, Fault, Lapses, Outside, Request, Scenario, ScenarioError, Start, Timers};
 use crate::network::Kind;
 use counterfoil_protocol::{
-    Actor, Inventory, Limits, Map, NodeId, RequestId, ResourceClass, Resources, Rule, SchedulerId,
-    resources,
+    Actor, GroupId, Inventory, Limits, Map, NodeId, RequestId, ResourceClass, Resources, Rule,
+    SchedulerId, Set, resources,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -93,6 +93,10 @@ struct RequestFile {
     #[serde(default = "one")]
     count: u32,
     resources: Resources,
+    #[serde(default)]
+    near: Set<GroupId>,
+    #[serde(default)]
+    apart: Map<GroupId, u32>,
     at: Option<String>,
 }
 
@@ -275,7 +279,8 @@ fn requests(files: &[RequestFile], schedulers: u32) -> Result<Vec<Request>, Wron
         };
         for _ in 0..count("count", file.count)? {
             let id = RequestId(requests.len() as u64 + 1);
-            requests.push(Request { id, resources: file.resources.clone(), at });
+            let RequestFile { resources, near, apart, .. } = file.clone();
+            requests.push(Request { id, resources, near, apart, at });
         }
     }
     if requests.len() > Scenario::COUNT_MAX as usize {

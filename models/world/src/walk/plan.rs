@@ -11,7 +11,8 @@ use crate::network::Kind;
 use crate::scenario::{Expect, Fault, Lapses, Outside, Request, Scenario, Start, Timers};
 use counterfoil_protocol::resources::ClassInventory;
 use counterfoil_protocol::{
-    Actor, Inventory, Limits, NodeId, RequestId, ResourceClass, Rule, SchedulerId,
+    Actor, GroupId, Inventory, Limits, Map, NodeId, RequestId, ResourceClass, Rule, SchedulerId,
+    Set,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -158,16 +159,58 @@ const LARGE: Size = Size {
     units: 4,
 };
 
+/// What a request has to do with a group.
+#[derive(Clone, Copy, Debug)]
+struct Company {
+    group: GroupId,
+    joins: bool,
+    near: bool,
+    /// How many members it bears, if it matters.
+    bears: Option<u32>,
+}
+
+impl Company {
+    fn joins(&self) -> Option<(ResourceClass, u64)> {
+        self.joins.then_some((ResourceClass::Group(self.group), 1))
+    }
+
+    fn near(&self) -> Set<GroupId> {
+        self.near.then_some(self.group).into_iter().collect()
+    }
+
+    fn apart(&self) -> Map<GroupId, u32> {
+        self.bears.map(|bears| (self.group, bears)).into_iter().collect()
+    }
+}
+
+/// Two groups: most requests have to do with none, some join one, some are near or apart from it.
+fn companies() -> impl Strategy<Value = Company> {
+    let often = proptest::bool::weighted;
+    let bears = proptest::option::weighted(0.2, 0..=1u32);
+    (1..=2u64, often(0.4), often(0.1), bears).prop_map(|(group, joins, near, bears)| Company {
+        group: GroupId(group),
+        joins,
+        near,
+        bears,
+    })
+}
+
 /// Requests for one or two units, at any scheduler or at one.
 fn requests(size: Size, schedulers: u32) -> impl Strategy<Value = Vec<Request>> {
     let at = proptest::option::weighted(0.3, 1..=schedulers);
-    prop::collection::vec((1..=2u64, at), 1..=size.requests).prop_map(|requests| {
+    prop::collection::vec((1..=2u64, at, companies()), 1..=size.requests).prop_map(|requests| {
         let requests = requests.into_iter().enumerate();
-        let request = |(index, (amount, at)): (usize, (u64, Option<u32>))| Request {
-            id: RequestId(index as u64 + 1),
-            resources: [(ResourceClass::Vcpu, amount)].into_iter().collect(),
-            at: at.map(SchedulerId),
-        };
+        let request =
+            |(index, (amount, at, company)): (usize, (u64, Option<u32>, Company))| Request {
+                id: RequestId(index as u64 + 1),
+                resources: [(ResourceClass::Vcpu, amount)]
+                    .into_iter()
+                    .chain(company.joins())
+                    .collect(),
+                near: company.near(),
+                apart: company.apart(),
+                at: at.map(SchedulerId),
+            };
         requests.map(request).collect::<Vec<Request>>()
     })
 }

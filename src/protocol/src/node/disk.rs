@@ -1,6 +1,6 @@
 //! What a node keeps on disk.
 
-use crate::collections::Map;
+use super::Allocations;
 use crate::host_state::Status;
 use crate::id::{ClaimId, Incarnation, RequestId, Stamp};
 use crate::message::Decision;
@@ -17,7 +17,7 @@ pub struct Disk {
     /// Whether it takes new claims.
     pub status: Status,
     /// What was granted and is not over.
-    pub allocations: Map<ClaimId, Allocation>,
+    pub allocations: Allocations,
 }
 
 /// One write to the disk of a node.
@@ -58,11 +58,7 @@ impl Disk {
 
     /// The sum of all allocations.
     pub fn used(&self) -> Resources {
-        let mut used = Resources::default();
-        for allocation in self.allocations.values() {
-            used.add(&allocation.demand.resources);
-        }
-        used
+        self.allocations.used().clone()
     }
 }
 

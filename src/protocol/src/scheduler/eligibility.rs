@@ -14,7 +14,9 @@ pub enum Eligibility {
     Eligible,
     /// It is known that it cannot: a stamp, and a reason that is true of its host state then.
     Excluded(Refusal),
-    /// Own reservations, or a refusal that the cache has not caught up with, are in the way.
+    /// Own reservations, or a refusal that the cache has not caught up with, are in the way; or the
+    /// members of a group that it lacks may be under way. A reservation ends with news of its node,
+    /// and a node without news is suspected; either way the attempt asks again.
     NotNow,
     /// Whether it could is unknown: no snapshot yet, suspected, or full.
     Unknown,
@@ -52,10 +54,16 @@ impl Scheduler {
                 | Reason::Capacity(_)
                 | Reason::Traits
                 | Reason::Zone
-                | Reason::Aggregates => Eligibility::Excluded(refusal.clone()),
+                | Reason::Aggregates
+                | Reason::AntiAffinity(_)
+                | Reason::Affinity(_) => Eligibility::Excluded(refusal.clone()),
             };
         }
         if let Some(reason) = state.refuses(&attempt.demand, &Resources::default()) {
+            let alone = matches!(reason, Reason::Affinity(_));
+            if alone && peer.may_bring(state, &attempt.demand.near) {
+                return Eligibility::NotNow;
+            }
             return Eligibility::Excluded(Refusal { at: host.stamp, reason });
         }
         if peer.window_is_full(self.config.limits.claims_open_max)

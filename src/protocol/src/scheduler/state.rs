@@ -1,10 +1,10 @@
 //! What a scheduler knows, and works on.
 
-use crate::collections::Map;
+use crate::collections::{Map, Set};
 use crate::host_state::HostState;
 use crate::id::{AttemptId, ClaimNumber, ClientId, Incarnation, NodeId, Stamp};
 use crate::message::Refusal;
-use crate::resources::{Demand, Resources};
+use crate::resources::{Demand, GroupId, ResourceClass, Resources};
 use serde::{Deserialize, Serialize};
 
 /// What a scheduler keeps on disk.
@@ -128,11 +128,16 @@ impl Peer {
 
     /// The sum of all reservations.
     pub fn set_aside(&self) -> Resources {
-        let mut sum = Resources::default();
-        for reservation in self.claims.values() {
-            sum.add(&reservation.demand.resources);
-        }
-        sum
+        Resources::sum(self.claims.values().map(|reservation| &reservation.demand.resources))
+    }
+
+    /// Whether every group of `near` that has no member in `state` is joined by an own claim: once
+    /// these are granted, the node may do.
+    pub(crate) fn may_bring(&self, state: &HostState, near: &Set<GroupId>) -> bool {
+        let set_aside = self.set_aside();
+        near.iter()
+            .map(|group| ResourceClass::Group(*group))
+            .all(|class| state.used.get(&class) > 0 || set_aside.get(&class) > 0)
     }
 
     /// Ends the reservations whose grant the cached stamp covers; whether none is left that is

@@ -5,8 +5,8 @@ use crate::table::{Subject, step};
 use crate::{client, node, scheduler};
 use counterfoil_protocol::node::Input as ToNode;
 use counterfoil_protocol::{
-    Body, ClaimId, ClaimNumber, Client, Decision, Limits, NodeId, Notice, Output, Placement,
-    Reason, RequestId, Resync, SchedulerId, Timer,
+    Body, ClaimId, ClaimNumber, Client, Decision, Demand, GroupId, Limits, NodeId, Notice, Output,
+    Placement, Reason, RequestId, ResourceClass, Resync, SchedulerId, Timer,
 };
 
 /// What is large enough not to be reached; each test lowers one limit.
@@ -39,6 +39,25 @@ fn allocations_max_refuses_as_full() {
     let seen = last(&mut node, &[claims_of(1, 0), claims_of(1, 1)]);
     assert_eq!(seen, [Notice::ClaimRefusedFull, Notice::ClaimJudged]);
     assert_eq!(node.durable.allocations.len(), 1);
+}
+
+#[test]
+fn groups_max_refuses_as_full_what_joins_one_more() {
+    let mut node = node::fresh(Limits { groups_max: 1, ..ample() });
+    let mut seen = |number, demand| {
+        let claim = node::claims_for(claim_id(number), 0, demand);
+        last(&mut node, &[claim])[0]
+    };
+    let none = Demand { resources: [(class(3), 0)].into_iter().collect(), ..Demand::default() };
+    assert_eq!(seen(0, member(1)), Notice::ClaimGranted);
+    assert_eq!(seen(1, member(2)), Notice::ClaimRefusedForGroups);
+    assert_eq!(seen(2, member(1)), Notice::ClaimGranted, "it is there already");
+    assert_eq!(seen(3, none), Notice::ClaimGranted, "it joins none");
+    assert_eq!(node.host_state().used.groups().collect::<Vec<_>>(), [(GroupId(1), 2)]);
+}
+
+fn class(group: u64) -> ResourceClass {
+    ResourceClass::Group(GroupId(group))
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod client;
 mod coverage;
+mod groups;
 mod limits;
 mod mended;
 mod node;

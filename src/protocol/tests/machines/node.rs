@@ -5,8 +5,9 @@ use crate::table::{Named, Subject, Table, assert_reads, step, table};
 pub(crate) use counterfoil_protocol::node::Disk;
 use counterfoil_protocol::node::{Input, Node, Order};
 use counterfoil_protocol::{
-    Address, Body, Changes, ClaimId, ClaimNumber, Decision, Delta, HostState, Leave, Limits,
-    Machine, Notice, Output, Reason, Record, Resync, SchedulerId, Snapshot, Status, Timer, Version,
+    Address, Body, Changes, Claim, ClaimId, ClaimNumber, Decision, Delta, Demand, HostState, Leave,
+    Limits, Machine, Notice, Output, Reason, Record, Resync, SchedulerId, Snapshot, Status, Timer,
+    Version,
 };
 
 #[test]
@@ -70,8 +71,12 @@ fn after(mut node: Node, inputs: &[Input]) -> Node {
 
 /// A claim of `claim` that is meant for life 2 of the node.
 pub(crate) fn claims(claim: ClaimId, floor: u64, amount: u64) -> Input {
-    let mut body = crate::samples::claim(claim, floor);
-    body.demand = vcpu(amount);
+    claims_for(claim, floor, vcpu(amount))
+}
+
+/// The same for a demand.
+pub(crate) fn claims_for(claim: ClaimId, floor: u64, demand: Demand) -> Input {
+    let body = Claim { demand, ..crate::samples::claim(claim, floor) };
     let src = scheduler_at(claim.scheduler.0, claim.incarnation.0);
     Input::Datagram(datagram(src, node_at(N1, 2), Body::Claim(body)))
 }
@@ -118,6 +123,7 @@ fn states() -> Named<Node> {
     vec![
         ("fresh", start()),
         ("held", after(start(), &[grant()])),
+        ("held in group 1", after(start(), &[claims_for(claim_id(0), 0, member(1))])),
         ("confirmed", after(start(), &[grant(), confirm()])),
         ("lapsed", after(start(), &[grant(), lapse()])),
         ("refused", after(start(), &[big()])),
@@ -164,6 +170,11 @@ fn claim_inputs() -> Named<Input> {
         ("claim 0", claims(claim_id(0), 0, 1)),
         ("claim 0 for more than there is", claims(claim_id(0), 0, 9)),
         ("claim 1", claims(number(1), 0, 1)),
+        ("claim 1 in group 1", claims_for(number(1), 0, member(1))),
+        ("claim 1 in group 2", claims_for(number(1), 0, member(2))),
+        ("claim 1 apart from group 1", claims_for(number(1), 0, apart(1, 0))),
+        ("claim 1 apart from a second of group 1", claims_for(number(1), 0, apart(1, 1))),
+        ("claim 1 near group 1", claims_for(number(1), 0, near(1))),
         ("claim 1, floor 1", claims(number(1), 1, 1)),
         ("claim 0, floor 1", claims(claim_id(0), 1, 1)),
         ("claim 2, beyond the window", claims(number(2), 0, 1)),

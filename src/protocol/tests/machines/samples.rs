@@ -2,9 +2,9 @@
 
 use counterfoil_protocol::{
     Actor, Address, AttemptId, AttemptNumber, Body, Call, Claim, ClaimId, ClaimNumber,
-    ClassInventory, ClientId, Config, Datagram, Decision, Demand, Given, Incarnation, Inventory,
-    Limits, NodeId, Notice, Output, Reason, Refusal, RequestId, ResourceClass, Rule, Rules,
-    SchedulerId, Stamp, Verdict, Version,
+    ClassInventory, ClientId, Config, Datagram, Decision, Demand, Given, GroupId, Incarnation,
+    Inventory, Limits, NodeId, Notice, Output, Reason, Refusal, RequestId, ResourceClass, Rule,
+    Rules, SchedulerId, Stamp, Verdict, Version,
 };
 
 pub(crate) const N1: NodeId = NodeId(1);
@@ -27,6 +27,22 @@ pub(crate) fn stamp(incarnation: u64, version: u64) -> Stamp {
 /// A demand for so many processors.
 pub(crate) fn vcpu(amount: u64) -> Demand {
     Demand { resources: [(ResourceClass::Vcpu, amount)].into_iter().collect(), ..Demand::default() }
+}
+
+/// A demand for a processor and a place in a group.
+pub(crate) fn member(group: u64) -> Demand {
+    let resources = [(ResourceClass::Vcpu, 1), (ResourceClass::Group(GroupId(group)), 1)];
+    Demand { resources: resources.into_iter().collect(), ..Demand::default() }
+}
+
+/// A demand for a processor where at most so many of a group are.
+pub(crate) fn apart(group: u64, bears: u32) -> Demand {
+    Demand { apart: [(GroupId(group), bears)].into_iter().collect(), ..vcpu(1) }
+}
+
+/// A demand for a processor where one of a group is.
+pub(crate) fn near(group: u64) -> Demand {
+    Demand { near: [GroupId(group)].into_iter().collect(), ..vcpu(1) }
 }
 
 /// A node with so many processors.
@@ -104,6 +120,7 @@ pub(crate) fn datagram(src: Address, dst: Address, body: Body) -> Datagram {
 pub(crate) fn small() -> Limits {
     Limits {
         allocations_max: 2,
+        groups_max: 1,
         subscribers_max: 2,
         fences_max: 2,
         delta_log_max: 2,

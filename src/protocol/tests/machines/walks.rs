@@ -3,6 +3,7 @@
 use crate::samples::small;
 use crate::table::{Subject, step};
 use crate::{client, node, scheduler};
+use counterfoil_protocol::Machine;
 use proptest::prelude::*;
 
 const STEPS_MAX: usize = 60;
@@ -31,6 +32,19 @@ proptest! {
     #[test]
     fn of_a_scheduler(picks in picks()) {
         walk(scheduler::fresh(small()), &scheduler::inputs(), &picks);
+    }
+
+    #[test]
+    fn an_input_of_a_scheduler_changes_what_it_knows_of_the_node_it_names(picks in picks()) {
+        let (mut scheduler, inputs) = (scheduler::fresh(small()), scheduler::inputs());
+        for pick in picks {
+            let (name, input) = &inputs[pick % inputs.len()];
+            let before = scheduler.nodes.clone();
+            scheduler.handle(input.clone(), &mut Vec::new());
+            let mut changed = scheduler.nodes.changed_since(&before).map(|(node, _, _)| *node);
+            let other = changed.find(|node| Some(*node) != input.node());
+            prop_assert_eq!(other, None, "{}", name);
+        }
     }
 
     #[test]

@@ -59,7 +59,7 @@ struct PickingArgs {
     /// How to pick one of the nodes that fit: spread, pack or random.
     #[arg(long, default_value_t)]
     policy: PolicyName,
-    /// Where the random policy starts.
+    /// Where random choices start.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }

@@ -255,7 +255,7 @@ fn speakers<E: Send + 'static>(
     threads: usize,
     say: &Sender<Asked<E>>,
 ) -> io::Result<Sender<Job>> {
-    let (jobs, todo) = channel();
+    let (jobs, todo) = channel::<Job>();
     let todo = Arc::new(Mutex::new(todo));
     for _ in 0..threads {
         let (remote, todo, say) = (remote.clone(), Arc::clone(&todo), say.clone());

@@ -30,6 +30,10 @@ pub(crate) fn demand(demand: &Demand) -> Value {
         "forbidden_traits": demand.forbidden.iter().collect::<Vec<_>>(),
         "zone": demand.zone,
         "aggregates": demand.aggregates.iter().collect::<Vec<_>>(),
+        "groups": {
+            "near": demand.near.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "apart": demand.apart.iter().map(|(g, n)| (g.to_string(), json!(n))).collect::<serde_json::Map<_, _>>(),
+        },
     })
 }
 

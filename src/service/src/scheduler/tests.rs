@@ -1,4 +1,5 @@
 use super::*;
+use counterfoil_placement::PolicyName;
 use counterfoil_protocol::{AttemptId, AttemptNumber, Demand, RequestId};
 use std::net::Ipv4Addr;
 use std::sync::mpsc::{TryRecvError, channel};
@@ -13,7 +14,10 @@ fn around() -> (AroundScheduler, Front) {
     let meters = Arc::new(Meters::default());
     let post = Post::listen(any, None, None, Arc::clone(&meters)).unwrap();
     let (front, events) = Front::new(post.waker());
-    (AroundScheduler::new(ID, post, Policy::Spread, events, meters), front)
+    (
+        AroundScheduler::new(ID, post, Index::new(PolicyName::Spread.policy(), 1), events, meters),
+        front,
+    )
 }
 
 /// A connection of the client, and its other end.

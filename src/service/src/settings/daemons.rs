@@ -28,7 +28,7 @@ pub struct SchedulerSettings {
     /// How to pick one of the nodes that fit: spread, pack or random [default: spread]
     #[arg(long, value_parser = policy)]
     pub policy: Option<String>,
-    /// Where the random policy starts, 0 to 2^63 - 1 [default: 1]
+    /// Where random choices start, 0 to 2^63 - 1 [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
     /// What to log; for a flag see --log
@@ -330,7 +330,8 @@ impl SchedulerSettings {
         let options = scheduler::Options {
             id: SchedulerId(0),
             api: api.listen.expect("it has a default"),
-            policy: policy.policy(seed.expect("it has a default")),
+            policy: policy.policy(),
+            seed: seed.expect("it has a default"),
             common: common(&network, &storage, &limits, &intervals, layers)?,
         };
         Ok((id, options))
@@ -381,7 +382,8 @@ impl NodeSettings {
     pub fn inventory(layers: &Layers) -> Result<Inventory, SettingsError> {
         let settings: NodeSettings = layers.effective();
         let inventory = settings.inventory.inventory(layers)?;
-        let fits = check_inventory(&inventory, 0);
+        let config = config(&settings.limits, &settings.intervals, layers)?;
+        let fits = check_inventory(&inventory, config.limits.groups_max);
         fits.map_err(|error| layers.fault("inventory", error.to_string()))?;
         Ok(inventory)
     }

@@ -154,6 +154,9 @@ impl InventorySettings {
                 let field = if field.is_empty() { String::new() } else { format!(".{field}") };
                 layers.fault(&format!("inventory.classes.{class}{field}"), problem)
             };
+            if matches!(class, ResourceClass::Group(_)) {
+                return Err(fault("", "every node counts groups: name it otherwise".to_owned()));
+            }
             let class_inventory = settings.class(fault)?;
             inventory.classes.insert(class.clone(), class_inventory);
         }

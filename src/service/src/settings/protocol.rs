@@ -16,6 +16,10 @@ pub struct LimitSettings {
     /// Node: allocations at once, 1 to 1000000; more claims are refused [default: 4096]
     #[arg(long, value_name = "N")]
     pub allocations_max: Option<u64>,
+    /// Node: groups that its allocations are in at once, 1 to 64; a claim that would make them more
+    /// is refused [default: 40]
+    #[arg(long, value_name = "N")]
+    pub groups_max: Option<u64>,
     /// Node: schedulers that are sent changes, 1 to 1024 [default: 64]
     #[arg(long, value_name = "N")]
     pub subscribers_max: Option<u64>,
@@ -71,6 +75,7 @@ impl LimitSettings {
         let limits = Limits::default();
         LimitSettings {
             allocations_max: Some(limits.allocations_max as u64),
+            groups_max: Some(limits.groups_max as u64),
             subscribers_max: Some(limits.subscribers_max as u64),
             fences_max: Some(limits.fences_max as u64),
             delta_log_max: Some(limits.delta_log_max as u64),
@@ -99,6 +104,7 @@ impl LimitSettings {
         let per_attempt = within("claims_per_attempt_max", per_attempt, 1..=1024)?;
         Ok(Limits {
             allocations_max: size("allocations_max", self.allocations_max, 1_000_000)?,
+            groups_max: size("groups_max", self.groups_max, 64)?,
             subscribers_max: size("subscribers_max", self.subscribers_max, 1024)?,
             fences_max: size("fences_max", self.fences_max, 65_536)?,
             delta_log_max: size("delta_log_max", self.delta_log_max, 65_536)?,

@@ -61,6 +61,7 @@ fn demand() -> impl Strategy<Value = Demand> {
             forbidden,
             zone,
             aggregates,
+            ..Demand::default()
         },
     )
 }

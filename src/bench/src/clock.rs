@@ -1,0 +1,80 @@
+//! For how long what a scheduler knew of a node had been out of date when it chose it: told by
+//! someone who sees both at once, on one clock.
+
+use crate::histogram::Histogram;
+use counterfoil_protocol::{Node, NodeId, Scheduler, Stamp};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Changes of a node that are remembered. What is further behind counts as behind by the oldest.
+const CHANGES_MAX: usize = 256;
+
+/// One choice of so many is looked at.
+const SAMPLE: u64 = 8;
+
+/// Sees the changes of nodes and the choices of schedulers.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    /// Of node 1, 2, ...: when it came to which stamp.
+    nodes: Vec<Mutex<VecDeque<(Stamp, Instant)>>>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    choices: u64,
+    staleness: Histogram,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Clock {
+    /// Sees so many nodes.
+    pub(crate) fn new(nodes: u32) -> Clock {
+        let nodes = (0..nodes).map(|_| Mutex::default()).collect();
+        Clock { nodes, seen: Mutex::default() }
+    }
+
+    fn node(&self, id: NodeId) -> Option<&Mutex<VecDeque<(Stamp, Instant)>>> {
+        self.nodes.get((id.0 as usize).checked_sub(1)?)
+    }
+
+    /// The node has taken a step.
+    pub(crate) fn stepped(&self, node: &Node) {
+        let Some(changes) = self.node(node.id) else { return };
+        let (mut changes, stamp) = (lock(changes), node.stamp());
+        if changes.back().is_none_or(|(last, _)| *last < stamp) {
+            if changes.len() == CHANGES_MAX {
+                changes.pop_front();
+            }
+            changes.push_back((stamp, Instant::now()));
+        }
+    }
+
+    /// The scheduler has chosen `node`.
+    pub(crate) fn chosen(&self, scheduler: &Scheduler, node: NodeId) {
+        {
+            let mut seen = lock(&self.seen);
+            seen.choices += 1;
+            if !seen.choices.is_multiple_of(SAMPLE) {
+                return;
+            }
+        }
+        let cached = scheduler.nodes.get(&node).and_then(|peer| Some(peer.host.as_ref()?.stamp));
+        let (Some(cached), Some(changes)) = (cached, self.node(node)) else { return };
+        let missed = {
+            let changes = lock(changes);
+            let first = changes.partition_point(|(stamp, _)| *stamp <= cached);
+            changes.get(first).map(|(_, at)| at.elapsed())
+        };
+        lock(&self.seen).staleness.note(missed.unwrap_or(Duration::ZERO));
+    }
+
+    /// What was seen since the last time.
+    pub(crate) fn take(&self) -> Histogram {
+        std::mem::take(&mut lock(&self.seen).staleness)
+    }
+}
