@@ -1,16 +1,26 @@
 //! The command line.
 
+mod api;
+mod claims;
 mod daemons;
 mod key;
+mod nodes;
+mod place;
+mod screen;
+mod table;
 mod up;
+mod watch;
 
 use crate::key::KeyError;
+use crate::remote::{NoAnswer, RemoteError};
 use crate::serve::ServeError;
 use crate::settings::SettingsError;
 use crate::store::StoreError;
 use crate::up::UpError;
 use crate::workload::WorkloadError;
 use clap::{Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use place::RunError;
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
@@ -61,6 +71,32 @@ enum Command {
     /// Every process records what it is given. In the end every run is rebuilt from its recording
     /// and every property is checked at every step.
     Up(up::UpArgs),
+    /// Find a place for something, and confirm it.
+    ///
+    /// Prints the claim of each instance: the name of what was allocated. What is chosen is written
+    /// down before it is confirmed, so that `counterfoil resume` can finish what a crash left.
+    Place(place::PlaceArgs),
+    /// Finish what earlier runs of `counterfoil place` left when they were interrupted.
+    Resume(place::ResumeArgs),
+    /// Confirm what `counterfoil place --hold` holds.
+    Confirm(claims::ClaimArgs),
+    /// Release what was placed.
+    Release(claims::ClaimArgs),
+    /// What became of a claim: held, confirmed or gone.
+    Get(claims::ClaimArgs),
+    /// The nodes, as a scheduler knows them.
+    Nodes(nodes::NodesArgs),
+    /// The nodes and the last decisions of a scheduler, again and again.
+    Watch(watch::WatchArgs),
+    /// Have nodes take no new claims. What is there stays.
+    Drain(nodes::DrainArgs),
+    /// Have nodes take claims again.
+    Undrain(nodes::DrainArgs),
+    /// Print what a shell needs to complete this command line.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
     /// Make a key for a cluster.
     ///
     /// Every process of a cluster is given the same key, as a file, with --key-file.
@@ -87,6 +123,16 @@ enum Failure {
     Up(#[from] UpError),
     #[error(transparent)]
     Key(#[from] KeyError),
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("nothing is asked for: say how much with --vcpu, --memory-mb, --disk-gb or --resource")]
+    NothingAsked,
+    #[error("there is no folder to keep what is not finished yet: say which with --data")]
+    NoHome,
     #[error("{path}", path = path.display())]
     Workload { path: PathBuf, source: WorkloadError },
     #[error("{path} cannot be read", path = path.display())]
@@ -104,6 +150,10 @@ impl Failure {
         match self {
             Failure::Settings(_)
             | Failure::TooFewRows { .. }
+            | Failure::NothingAsked
+            | Failure::NoHome
+            | Failure::Remote(RemoteError::Url(_))
+            | Failure::NoAnswer(NoAnswer::Refused { status: 0..500, .. })
             | Failure::KeyThere { .. }
             | Failure::Serve(
                 ServeError::Keyless(_) | ServeError::Unspecified(_) | ServeError::TooMuch(_),
@@ -111,8 +161,21 @@ impl Failure {
             | Failure::Up(UpError::NotEmpty(_)) => 2,
             Failure::Workload { .. }
             | Failure::Unreadable { .. }
+            | Failure::Remote(RemoteError::Unreadable { .. } | RemoteError::Holds { .. })
+            | Failure::Run(RunError::Store(_))
             | Failure::Serve(ServeError::Store(StoreError { .. }) | ServeError::Key(_)) => 5,
             Failure::Key(_)
+            | Failure::NoAnswer(NoAnswer::Unreachable { .. } | NoAnswer::Refused { .. })
+            | Failure::Run(
+                RunError::Folder { .. }
+                | RunError::Driver(_)
+                | RunError::InUse
+                | RunError::TimedOut
+                | RunError::Exhausted
+                | RunError::Stuck
+                | RunError::System(_)
+                | RunError::Randomness,
+            )
             | Failure::Unwritable { .. }
             | Failure::Serve(
                 ServeError::Listen { .. }
@@ -127,7 +190,7 @@ impl Failure {
                 | UpError::Client(_)
                 | UpError::System(_),
             ) => 3,
-            Failure::Up(UpError::Stopped) => 130,
+            Failure::Up(UpError::Stopped) | Failure::Run(RunError::Interrupted) => 130,
         }
     }
 }
@@ -170,17 +233,28 @@ pub fn command() -> Clap {
 
 impl Cli {
     fn run(&self) -> Result<ExitCode, Failure> {
-        match &self.command {
-            // They may be told by their file what to log.
-            Command::Scheduler(args) => return args.run(self),
-            Command::Node(args) => return args.run(self),
-            Command::Up(_) | Command::Key(_) => {}
+        if !matches!(self.command, Command::Scheduler(_) | Command::Node(_)) {
+            // Those may be told by their file what to log.
+            self.log(None, None);
         }
-        self.log(None, None);
         match &self.command {
+            Command::Scheduler(args) => args.run(self),
+            Command::Node(args) => args.run(self),
             Command::Up(args) => args.run(self.level(None)),
+            Command::Place(args) => args.run(),
+            Command::Resume(args) => args.run(),
+            Command::Confirm(args) => args.confirm(),
+            Command::Release(args) => args.release(),
+            Command::Get(args) => args.get(),
+            Command::Nodes(args) => args.run(),
+            Command::Watch(args) => args.run(),
+            Command::Drain(args) => args.drain(),
+            Command::Undrain(args) => args.undrain(),
+            Command::Completions { shell } => {
+                clap_complete::generate(*shell, &mut command(), "counterfoil", &mut io::stdout());
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Key(args) => args.run(),
-            Command::Scheduler(_) | Command::Node(_) => unreachable!("they ran above"),
         }
     }
 

@@ -5,7 +5,8 @@ mod claim;
 mod said;
 
 pub(crate) use around::{AroundClient, Asked, Work};
-pub use claim::{NoClaim, parse_claim, path_of};
+pub use claim::{NoClaim, group, parse_claim, path_of};
+pub(crate) use said::demand as demand_form;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

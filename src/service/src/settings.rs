@@ -13,6 +13,7 @@ mod protocol;
 
 pub use daemons::{Api, Ids, Network, NodeSettings, SchedulerSettings, Storage, life_long_ids};
 pub use interval::Interval;
+pub(crate) use inventory::name;
 pub use inventory::{ClassSettings, InventoryFlags, InventorySettings};
 pub use layers::{Layers, SettingsError};
 pub use protocol::{IntervalSettings, LimitSettings};

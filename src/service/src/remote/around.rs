@@ -60,6 +60,9 @@ pub(crate) enum Asked<E> {
     Else(E),
 }
 
+/// Both ends of a channel: what is said at the one happens at the other.
+pub(crate) type Channel<E> = (Sender<Asked<E>>, Receiver<Asked<E>>);
+
 /// What is to be asked.
 enum Job {
     Call { to: SchedulerId, connection: u64, url: String, call: Call },
@@ -78,7 +81,6 @@ pub(crate) struct AroundClient<W: Work> {
     telling: BTreeSet<(ClaimId, bool)>,
     calls: Sender<Job>,
     words: Sender<Job>,
-    say: Sender<Asked<W::Event>>,
     events: Receiver<Asked<W::Event>>,
     pub(crate) work: W,
     /// Why the client cannot go on: a scheduler refuses what it asks.
@@ -96,18 +98,17 @@ struct Connection {
 impl<W: Work> AroundClient<W> {
     /// A client that speaks to all schedulers of `remote`, for `window` requests at once. It names
     /// them from 1 in the order of `remote`, and counts its connections from `first`, which must be
-    /// above those of its earlier lives.
+    /// above those of its earlier lives. It takes events from the end of the channel.
     ///
     /// # Errors
     /// If the system refuses a thread.
     pub(crate) fn new(
-        id: ClientId,
-        remote: &Remote,
+        (id, remote): (ClientId, &Remote),
         window: usize,
         first: u64,
+        (say, events): Channel<W::Event>,
         work: W,
     ) -> io::Result<Self> {
-        let (say, events) = channel();
         let connection = |url: &String| Connection { url: url.clone(), number: first, down: None };
         let threads = window.clamp(1, THREADS_MAX);
         Ok(AroundClient {
@@ -118,17 +119,11 @@ impl<W: Work> AroundClient<W> {
             telling: BTreeSet::new(),
             calls: speakers(id, remote, threads, &say)?,
             words: speakers(id, remote, threads, &say)?,
-            say,
             events,
             work,
             refused: None,
             stops: false,
         })
-    }
-
-    /// Takes events, from any thread.
-    pub(crate) fn say(&self) -> Sender<Asked<W::Event>> {
-        self.say.clone()
     }
 
     /// A scheduler that is up, each in turn.

@@ -1,7 +1,7 @@
-//! Claims as people write them.
+//! Claims and groups as people write them.
 
 use counterfoil_protocol::{
-    ClaimId, ClaimNumber, Incarnation, NodeId, SchedulerId, Stamp, Version,
+    ClaimId, ClaimNumber, GroupId, Incarnation, NodeId, SchedulerId, Stamp, Version,
 };
 use std::str::FromStr;
 
@@ -27,6 +27,13 @@ pub fn parse_claim(text: &str) -> Result<ClaimId, NoClaim> {
         })
     };
     read().ok_or_else(|| NoClaim(text.to_owned()))
+}
+
+/// The group of this name: any text.
+pub fn group(name: &str) -> GroupId {
+    let mut number = [0; 8];
+    number.copy_from_slice(&blake3::hash(name.as_bytes()).as_bytes()[..8]);
+    GroupId(u64::from_le_bytes(number))
 }
 
 /// The stamp that is written as `text`.
