@@ -11,9 +11,13 @@ use counterfoil_protocol::{
 use counterfoil_service::wire::{Message, decode_message, encode_message};
 use stateright::actor::{self, Id, Out};
 use std::borrow::Cow;
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
+
+/// How much longer than it was told to a process may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Claims that wait for their verdict at once.
 const WINDOW: u64 = 256;
@@ -29,6 +33,8 @@ enum End {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Seen {
     verdicts: u64,
+    /// How many there were when the timer fired last.
+    before: u64,
     until: Option<Instant>,
     start: Option<Instant>,
 }
@@ -87,10 +93,22 @@ impl actor::Actor for End {
                 for number in 0..WINDOW {
                     out.send(*of, claim(number));
                 }
+                out.set_timer((), AGAIN..AGAIN);
                 let now = Instant::now();
-                Seen { verdicts: 0, start: Some(now), until: Some(now + *time) }
+                Seen { verdicts: 0, before: 0, start: Some(now), until: Some(now + *time) }
             }
-            End::Answers => Seen { verdicts: 0, start: None, until: None },
+            End::Answers => Seen { verdicts: 0, before: 0, start: None, until: None },
+        }
+    }
+
+    fn on_timeout(&self, _: Id, state: &mut Cow<'_, Seen>, (): &(), out: &mut Out<Self>) {
+        let seen = state.to_mut();
+        if let End::Claims { of, .. } = self {
+            if seen.verdicts == seen.before {
+                (0..WINDOW).for_each(|number| out.send(*of, claim(number)));
+            }
+            seen.before = seen.verdicts;
+            out.set_timer((), AGAIN..AGAIN);
         }
     }
 
@@ -118,6 +136,10 @@ impl actor::Actor for End {
         }
     }
 }
+
+/// After so long without a verdict all is asked again: what was sent before the other end listened is
+/// lost.
+const AGAIN: Duration = Duration::from_millis(50);
 
 fn form(datagram: &Datagram) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
@@ -156,9 +178,19 @@ pub fn serve(time: Duration) -> ExitCode {
 ///
 /// # Errors
 /// If the process does not say how many.
-pub fn round_trips_per_s(mut again: std::process::Command) -> std::io::Result<Figures> {
-    let output = again.output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
+pub fn round_trips_per_s(mut again: Command, time: Duration) -> std::io::Result<Figures> {
+    let mut child = again.stdout(Stdio::piped()).spawn()?;
+    let until = Instant::now() + time + PATIENCE;
+    while child.try_wait()?.is_none() {
+        if Instant::now() > until {
+            child.kill()?;
+            child.wait()?;
+            return Err(std::io::Error::other("stateright's runtime did not come to an end"));
+        }
+        std::thread::sleep(AGAIN);
+    }
+    let mut text = String::new();
+    child.stdout.take().expect("it is piped").read_to_string(&mut text)?;
     let parse = || {
         let (count, nanos) = text.trim().split_once(' ')?;
         let time = Duration::from_nanos(nanos.parse().ok()?);

@@ -266,7 +266,11 @@ fn reads_nodes(property: Safety) -> bool {
 }
 
 /// A role whose steps the properties can judge.
-trait Judged: Role {
+pub trait Judged: Role {
+    /// Whether what an actor of this role has sent and heard in its life can be kept beside it, to
+    /// judge it by: it is forgotten once it no longer matters. What is kept of others never is.
+    const HAS_HISTORY: bool;
+
     /// A step as the properties see it.
     fn process<'a>(
         before: Option<&'a Self>,
@@ -279,8 +283,10 @@ trait Judged: Role {
 }
 
 macro_rules! judged {
-    ($machine:ident, $fresh:expr) => {
+    ($machine:ident, $has_history:literal, $fresh:expr) => {
         impl Judged for $machine {
+            const HAS_HISTORY: bool = $has_history;
+
             fn process<'a>(
                 before: Option<&'a Self>,
                 input: Option<&'a <Self as Machine>::Input>,
@@ -297,9 +303,9 @@ macro_rules! judged {
     };
 }
 
-judged!(Node, |disk| disk.incarnation.0 == 0);
-judged!(Scheduler, |disk| disk.incarnation.0 == 0);
-judged!(Client, |disk| disk.choices.is_empty());
+judged!(Node, false, |disk| disk.incarnation.0 == 0);
+judged!(Scheduler, true, |disk| disk.incarnation.0 == 0);
+judged!(Client, false, |disk| disk.choices.is_empty());
 
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,8 @@
 
 use crate::format::Origin;
 use counterfoil_protocol::{
-    Client, ClientId, Config, Given, Machine, Node, NodeId, Output, Record, Scheduler, SchedulerId,
-    Timer, client, node, scheduler,
+    Actor, Client, ClientId, Config, Given, Machine, Node, NodeId, Output, Record, Scheduler,
+    SchedulerId, Timer, client, node, scheduler,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +25,9 @@ pub trait Role: Machine<Input: Clone + Debug + Serialize + DeserializeOwned> {
         config: Given<Config>,
         outbox: &mut Vec<Output>,
     ) -> Self;
+
+    /// The actor of this name.
+    fn actor(id: Self::Id) -> Actor;
 
     /// Whose run it is, and what it starts from.
     fn origin(id: Self::Id, disk: Self::Disk) -> Origin;
@@ -55,6 +58,10 @@ macro_rules! role {
                 outbox: &mut Vec<Output>,
             ) -> Self {
                 $machine::start(id, disk, config, outbox)
+            }
+
+            fn actor(id: $id) -> Actor {
+                Actor::$machine(id)
             }
 
             fn origin(id: $id, disk: $module::Disk) -> Origin {

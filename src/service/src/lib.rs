@@ -6,11 +6,10 @@
 pub mod api;
 pub mod book;
 pub mod cli;
-mod clients;
 pub mod driver;
 pub mod key;
-pub mod link;
 pub mod meters;
+pub mod monitor;
 pub mod node;
 pub mod packet;
 pub mod post;

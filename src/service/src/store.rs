@@ -164,14 +164,14 @@ fn adopt<R: Role>(
     ids: &[R::Id],
     initial: impl Fn(R::Id) -> Vec<Record>,
 ) -> Result<(), Fault> {
-    let wanted = Actors(ids.iter().map(|id| actor::<R>(*id)).collect());
+    let wanted = Actors(ids.iter().map(|id| R::actor(*id)).collect());
     let found = owners(database)?;
     if let Some(found) = &found
         && (!found.0.is_subset(&wanted.0))
     {
         return Err(Fault::OtherActor { found: found.clone(), wanted });
     }
-    let known = |id: &&R::Id| found.as_ref().is_some_and(|f| f.0.contains(&actor::<R>(**id)));
+    let known = |id: &&R::Id| found.as_ref().is_some_and(|f| f.0.contains(&R::actor(**id)));
     let new: Vec<R::Id> = ids.iter().filter(|id| !known(id)).copied().collect();
     if new.is_empty() {
         return Ok(());
@@ -208,7 +208,7 @@ fn owners(database: &Database) -> Result<Option<Actors>, Fault> {
 fn load<R: Role>(database: &Database, ids: &[R::Id]) -> Result<BTreeMap<R::Id, R::Disk>, Fault> {
     let transaction = database.begin_read().map_err(redb::Error::from)?;
     let records = transaction.open_table(RECORDS).map_err(redb::Error::from)?;
-    let by_actor: BTreeMap<Actor, R::Id> = ids.iter().map(|id| (actor::<R>(*id), *id)).collect();
+    let by_actor: BTreeMap<Actor, R::Id> = ids.iter().map(|id| (R::actor(*id), *id)).collect();
     let mut disks: BTreeMap<R::Id, R::Disk> =
         ids.iter().map(|id| (*id, R::Disk::default())).collect();
     for row in records.iter().map_err(redb::Error::from)? {
@@ -228,7 +228,7 @@ fn write_records<R: Role>(
     let mut table = transaction.open_table(RECORDS)?;
     for (id, record) in records {
         let (key, ends) = about(record);
-        let key = encode(&(actor::<R>(*id), key));
+        let key = encode(&(R::actor(*id), key));
         if ends {
             table.remove(key.as_slice())?;
         } else {
@@ -250,10 +250,6 @@ fn about(record: &Record) -> (Key, bool) {
         Record::Client(client::Change::Choice(request, _)) => (Key::Choice(*request), false),
         Record::Client(client::Change::Cleared(request)) => (Key::Choice(*request), true),
     }
-}
-
-fn actor<R: Role>(id: R::Id) -> Actor {
-    R::origin(id, R::Disk::default()).actor()
 }
 
 fn encode(value: &impl Serialize) -> Vec<u8> {
