@@ -142,6 +142,7 @@ impl<R: Judged> Driver<R> {
             let header = Header {
                 origin: R::origin(id, disk),
                 config: config.clone(),
+                running: None,
                 started: digest(&outputs),
             };
             let create = |path: PathBuf| match Writer::create(&path, &header) {

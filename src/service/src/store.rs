@@ -226,13 +226,25 @@ fn write_records<R: Role>(
     records: &[(R::Id, Record)],
 ) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(RECORDS)?;
-    for (id, record) in records {
+    let mut write = |id: R::Id, record: &Record| {
         let (key, ends) = about(record);
-        let key = encode(&(R::actor(*id), key));
+        let key = encode(&(R::actor(id), key));
         if ends {
             table.remove(key.as_slice())?;
         } else {
             table.insert(key.as_slice(), encode(record).as_slice())?;
+        }
+        Ok::<_, redb::Error>(())
+    };
+    for (id, record) in records {
+        if let Record::Client(client::Change::Choices(choices)) = record {
+            // One record for each, all in this transaction.
+            for (request, chosen) in choices.iter() {
+                let choice = client::Change::Choice(*request, chosen.clone());
+                write(*id, &Record::Client(choice))?;
+            }
+        } else {
+            write(*id, record)?;
         }
     }
     Ok(())
@@ -248,6 +260,7 @@ fn about(record: &Record) -> (Key, bool) {
         Record::Node(node::Change::End(claim)) => (Key::Allocation(*claim), true),
         Record::Scheduler(scheduler::Change::Life(Incarnation(_))) => (Key::Incarnation, false),
         Record::Client(client::Change::Choice(request, _)) => (Key::Choice(*request), false),
+        Record::Client(client::Change::Choices(_)) => unreachable!("written one by one"),
         Record::Client(client::Change::Cleared(request)) => (Key::Choice(*request), true),
     }
 }
