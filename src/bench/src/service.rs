@@ -17,6 +17,7 @@ use counterfoil_protocol::{
 use counterfoil_service::key::{Key, KeyError};
 use counterfoil_service::meters::{Direction, Meters};
 use counterfoil_service::monitor::Watch;
+use counterfoil_service::recorder::Extent;
 use counterfoil_service::scheduler::{Event, Front, View};
 use counterfoil_service::serve::{Common, ServeError};
 use counterfoil_service::{api, node, scheduler};
@@ -240,6 +241,7 @@ impl Cluster {
             recording: None,
             until_stdin_closes: false,
             config: config.clone(),
+            extent: Extent::default(),
             watch: options.watch,
         };
         let classes =

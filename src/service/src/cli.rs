@@ -223,16 +223,21 @@ pub fn main() -> ExitCode {
     match cli.run() {
         Ok(code) => code,
         Err(failure) => {
-            let mut message = format!("counterfoil: {failure}");
-            let mut cause = failure.source();
-            while let Some(error) = cause {
-                message.push_str(&format!(": {error}"));
-                cause = error.source();
-            }
-            eprintln!("{message}");
+            eprintln!("counterfoil: {}", said(&failure));
             ExitCode::from(failure.code())
         }
     }
+}
+
+/// An error, and what caused it.
+fn said(error: &dyn Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        said.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    said
 }
 
 /// The command line, as it is parsed: every setting of a daemon can come from the environment.

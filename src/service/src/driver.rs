@@ -6,12 +6,13 @@
 //! crash could take back, and nothing that was told is missing from a recording.
 
 use crate::monitor::{Monitor, OnViolation, Violated, Watch};
+use crate::recorder::{Extent, Recorder, RecorderError};
 use crate::store::{Kept, Store, StoreError};
 use crate::timers::Timers;
 use counterfoil_properties::Safety;
 use counterfoil_protocol::{Choice, Config, Given, Output, Record, Timer};
 use counterfoil_recording::audit::Judged;
-use counterfoil_recording::{Batch, Entry, Header, Role, Writer, digest};
+use counterfoil_recording::{Batch, Entry, Header, Role, digest};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::ops::ControlFlow;
@@ -62,13 +63,8 @@ pub enum DriverError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The recording cannot be written.
-    #[error("the recording {path:?} cannot be written")]
-    Recording {
-        /// Where it is.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Recording(#[from] RecorderError),
     /// A property was violated, and the process is to stop then.
     #[error(transparent)]
     Violated(#[from] Box<Violated>),
@@ -84,6 +80,7 @@ pub struct Driver<R: Role> {
     store: Store<R>,
     timers: Timers<(R::Id, Timer)>,
     started: Instant,
+    config: Config,
     effects: Effects<R>,
     monitor: Option<Monitor>,
 }
@@ -92,7 +89,7 @@ pub struct Driver<R: Role> {
 #[derive(Debug)]
 struct Actor<R: Role> {
     machine: R,
-    recording: Option<(Writer, PathBuf)>,
+    recorder: Option<Recorder>,
     /// What is recorded of the turn so far.
     entries: Vec<Entry<R::Input>>,
 }
@@ -116,14 +113,14 @@ enum Next<I> {
 
 impl<R: Judged> Driver<R> {
     /// Starts the next life of every actor from its disk, which was loaded from the store, and
-    /// records it in the file that `recording` names for it, if it does.
+    /// records it from the file on that `recording` names for it, if it does.
     ///
     /// # Errors
     /// If a start cannot be recorded or committed; then none has started.
     pub fn start(
         (store, disks): Kept<R>,
         (config, watch): (&Config, Watch),
-        recording: impl Fn(R::Id) -> Option<PathBuf>,
+        recording: impl Fn(R::Id) -> Option<(PathBuf, Extent)>,
         outside: &mut impl Outside<R>,
     ) -> Result<Self, DriverError> {
         let given = Given::new(config.clone());
@@ -132,6 +129,7 @@ impl<R: Judged> Driver<R> {
             store,
             timers: Timers::default(),
             started: Instant::now(),
+            config: config.clone(),
             effects: Effects::none(),
             monitor: Monitor::new(watch),
         };
@@ -145,15 +143,12 @@ impl<R: Judged> Driver<R> {
                 running: None,
                 started: digest(&outputs),
             };
-            let create = |path: PathBuf| match Writer::create(&path, &header) {
-                Ok(writer) => Ok((writer, path)),
-                Err(source) => Err(DriverError::Recording { path, source }),
-            };
-            let recording = recording(id).map(create).transpose()?;
+            let record = |(path, extent)| Recorder::start(path, &header, extent);
+            let recorder = recording(id).map(record).transpose()?;
             if let Some(monitor) = &mut driver.monitor {
                 monitor.started(&machine, &outputs);
             }
-            driver.actors.insert(id, Actor { machine, recording, entries: Vec::new() });
+            driver.actors.insert(id, Actor { machine, recorder, entries: Vec::new() });
             driver.sort(id, &mut outputs, &mut todo);
         }
         driver.finish(outside)?;
@@ -234,7 +229,7 @@ impl<R: Judged> Driver<R> {
             },
         };
         outside.before(&input);
-        let recorded = actor.recording.is_some().then(|| input.clone());
+        let recorded = actor.recorder.is_some().then(|| input.clone());
         let watched = self.monitor.as_mut().and_then(|m| m.begin(&actor.machine, &input));
         actor.machine.handle(input, outputs);
         outside.after(&actor.machine);
@@ -285,12 +280,11 @@ impl<R: Judged> Driver<R> {
     /// Records, commits and carries out what came of the turn.
     fn finish(&mut self, outside: &mut impl Outside<R>) -> Result<(), DriverError> {
         let elapsed = self.started.elapsed();
-        for id in self.effects.recorded.drain(..) {
-            let actor = self.actors.get_mut(&id).expect("it took a step");
+        for id in &self.effects.recorded {
+            let actor = self.actors.get_mut(id).expect("it took a step");
             let entries = std::mem::take(&mut actor.entries);
-            let (writer, path) = actor.recording.as_mut().expect("it has entries");
-            let written = writer.write(&Batch { elapsed, entries });
-            written.map_err(|source| DriverError::Recording { path: path.clone(), source })?;
+            let recorder = actor.recorder.as_mut().expect("it has entries");
+            recorder.write::<R>(&Batch { elapsed, entries })?;
         }
         if let Some(violated) = self.effects.violated.take() {
             return Err(violated.into());
@@ -298,6 +292,11 @@ impl<R: Judged> Driver<R> {
         if !self.effects.records.is_empty() {
             self.store.commit(&self.effects.records)?;
             self.effects.records.clear();
+        }
+        for id in self.effects.recorded.drain(..) {
+            let actor = self.actors.get_mut(&id).expect("it took a step");
+            let recorder = actor.recorder.as_mut().expect("it has entries");
+            recorder.rotate(id, &actor.machine, &self.config)?;
         }
         for (id, output) in self.effects.outward.drain(..) {
             outside.carry_out(id, output);

@@ -13,6 +13,7 @@ pub mod monitor;
 pub mod node;
 pub mod packet;
 pub mod post;
+pub mod recorder;
 pub mod remote;
 pub mod scheduler;
 pub mod serve;

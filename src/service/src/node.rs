@@ -23,7 +23,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
@@ -189,9 +188,12 @@ impl Daemon {
             stops: false,
             observe: None,
         };
-        let recording = |id| recording_of(common, ids, id);
-        let mut driver =
-            Driver::start(kept, (&common.config, common.watch), recording, &mut around)?;
+        let mut driver = Driver::start(
+            kept,
+            (&common.config, common.watch),
+            |id| common.recording(id),
+            &mut around,
+        )?;
         around.introduce(&driver);
         let inventories = around.orders(&driver, inventory);
         driver.give(inventories, &mut around)?;
@@ -233,12 +235,6 @@ impl Daemon {
         around.meters.report();
         Ok(())
     }
-}
-
-/// Where the run of `id` is recorded.
-fn recording_of(common: &Common, ids: &[NodeId], id: NodeId) -> Option<PathBuf> {
-    let path: &Path = common.recording.as_deref()?;
-    Some(if ids.len() == 1 { path.to_owned() } else { path.join(format!("{id}.recording")) })
 }
 
 fn ask(

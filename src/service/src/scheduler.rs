@@ -87,8 +87,12 @@ impl Daemon {
         let (front, events) = Front::new(post.waker());
         let mut around =
             AroundScheduler::new(*id, post, Index::new(*policy, *seed), events, meters);
-        let recording = |_| common.recording.clone();
-        let driver = Driver::start(kept, (&common.config, common.watch), recording, &mut around)?;
+        let driver = Driver::start(
+            kept,
+            (&common.config, common.watch),
+            |id| common.recording(id),
+            &mut around,
+        )?;
         around.introduce(driver.machine(*id).incarnation);
         Ok(Daemon { driver, around, front, bound_to })
     }

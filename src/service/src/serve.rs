@@ -6,8 +6,10 @@ use crate::key::{KeyError, Keys};
 use crate::meters::Meters;
 use crate::monitor::Watch;
 use crate::post::Post;
+use crate::recorder::{Extent, next_in};
 use crate::store::StoreError;
 use counterfoil_protocol::Config;
+use std::fmt;
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -32,9 +34,11 @@ pub struct Common {
     /// The folder that it keeps its store in; made if there is none. `None` keeps nothing: for
     /// measurements.
     pub data: Option<PathBuf>,
-    /// Where it records its run, if it does: the file of the only actor, or the folder of many. The
-    /// file must not be there.
+    /// Where it records its run, if it does: a file, which must not be there; or a folder, which is
+    /// there, and then the file has the name of the actor and the next number.
     pub recording: Option<PathBuf>,
+    /// How much it records.
+    pub extent: Extent,
     /// Whether it stops when its standard input ends.
     pub until_stdin_closes: bool,
     /// Limits and intervals. The rules are all in force.
@@ -95,7 +99,7 @@ impl From<DriverError> for ServeError {
     fn from(error: DriverError) -> Self {
         match error {
             DriverError::Store(error) => ServeError::Store(error),
-            DriverError::Recording { .. } | DriverError::Violated(_) | DriverError::Wait(_) => {
+            DriverError::Recording(_) | DriverError::Violated(_) | DriverError::Wait(_) => {
                 ServeError::Driver(error)
             }
         }
@@ -128,6 +132,13 @@ impl Common {
             return Err(ServeError::Unspecified(self.listen));
         }
         Ok(())
+    }
+
+    /// Where the run of `actor` is recorded, and how much of it.
+    pub(crate) fn recording(&self, actor: impl fmt::Display) -> Option<(PathBuf, Extent)> {
+        let path = self.recording.as_deref()?;
+        let file = if path.is_dir() { next_in(path, &actor.to_string()) } else { path.to_owned() };
+        Some((file, self.extent))
     }
 
     /// The socket.

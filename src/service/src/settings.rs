@@ -6,14 +6,14 @@
 //! that a value that makes no sense is named by file and line.
 
 mod daemons;
+mod ids;
 mod interval;
 mod inventory;
 mod layers;
 mod protocol;
 
-pub use daemons::{
-    Api, Ids, Monitor, Network, NodeSettings, SchedulerSettings, Storage, life_long_ids,
-};
+pub use daemons::{Api, Monitor, Network, NodeSettings, SchedulerSettings, Storage};
+pub use ids::{Ids, life_long_ids};
 pub use interval::Interval;
 pub(crate) use inventory::name;
 pub use inventory::{ClassSettings, InventoryFlags, InventorySettings};

@@ -2,13 +2,15 @@
 
 mod common;
 
-use common::Up;
+use common::{Daemon, Up, counterfoil};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -212,7 +214,65 @@ fn a_run_that_is_interrupted_before_it_has_chosen_leaves_nothing() {
     let mut first = [0; 1];
     place.stderr.as_mut().unwrap().read_exact(&mut first).unwrap();
     let pid = rustix::process::Pid::from_child(&place);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    rustix::process::kill_process(pid, Signal::INT).unwrap();
     assert_eq!(place.wait().unwrap().code(), Some(130));
     assert_eq!(up.says(&["resume"], 0), "");
+}
+
+const ANY: &str = "127.0.0.1:0";
+
+#[test]
+fn over_tls_a_scheduler_must_be_vouched_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (path("cert.pem"), path("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let own = ["scheduler", "--id", "1", "--listen", ANY, "--api", ANY, "--data", &path("s1")];
+    let tls = ["--tls-cert", &certificate, "--tls-key", &key];
+    let scheduler = Daemon::start(&[own.as_slice(), &tls].concat());
+    let port = scheduler.addresses[1].rsplit(':').next().unwrap();
+    let url = format!("https://localhost:{port}");
+    let nodes = |more: &[&str]| {
+        let nodes = ["nodes", "--format", "json", "--api", &url];
+        counterfoil().args(nodes).args(more).output().unwrap()
+    };
+    let vouched = nodes(&["--ca", &certificate]);
+    assert_eq!(String::from_utf8(vouched.stdout).unwrap(), "[]\n");
+    assert_eq!(nodes(&[]).status.code(), Some(3));
+    assert_eq!(nodes(&["--ca", &key]).status.code(), Some(5), "it holds no certificate");
+}
+
+#[test]
+fn the_inventory_in_the_file_is_read_again_when_it_can_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let file = path("node.toml");
+    let write = |total: &str| {
+        let text = format!("id = 7\n[inventory.classes.VCPU]\ntotal = {total}\n");
+        std::fs::write(&file, text).unwrap();
+    };
+    write("4");
+    let listen = ["--listen", ANY, "--data", &path("n7"), "--config", &file];
+    let node = Daemon::start(&[["node"].as_slice(), &listen].concat());
+    let own = ["scheduler", "--id", "auto", "--listen", ANY, "--api", ANY, "--data", &path("s")];
+    let peer = ["--peer", &node.addresses[0]];
+    let scheduler = Daemon::start(&[own.as_slice(), &peer].concat());
+    let url = format!("http://{}", scheduler.addresses[1]);
+    let until = |total: u64| loop {
+        let nodes = ["nodes", "n7", "--format", "json", "--api", &url];
+        let shown = counterfoil().args(nodes).output().unwrap();
+        let shown: Value = serde_json::from_slice(&shown.stdout).unwrap_or_default();
+        if shown["inventory"]["VCPU"]["total"] == total {
+            return;
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    until(4);
+    write("none");
+    node.signal(Signal::HUP);
+    write("8");
+    node.signal(Signal::HUP);
+    until(8);
 }

@@ -93,12 +93,16 @@ fn the_files_of_settings_can_be_used() {
     let run = |args: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_counterfoil")).args(args).output().unwrap()
     };
-    let key = folder.path().join("key");
-    assert!(run(&["key", "--out", key.to_str().unwrap()]).status.success());
+    // What must be there to look at the settings.
+    let path = |name: &str| folder.path().join(name);
+    assert!(run(&["key", "--out", path("key").to_str().unwrap()]).status.success());
+    std::fs::write(path("tokens"), "admin of-the-operators-1\n").unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(path("tls.crt"), made.cert.pem()).unwrap();
+    std::fs::write(path("tls.key"), made.signing_key.serialize_pem()).unwrap();
     for (path, text) in files("systemd", "toml") {
         let copy = folder.path().join("copy.toml");
-        // The key is the only file that must be there to look at the settings.
-        let text = text.replace("/etc/counterfoil/key", key.to_str().unwrap());
+        let text = text.replace("\"/etc/counterfoil", &format!("\"{}", folder.path().display()));
         std::fs::write(&copy, text).unwrap();
         let daemon = path.file_stem().unwrap().to_str().unwrap();
         let copy = ["--config", copy.to_str().unwrap()];

@@ -1,6 +1,7 @@
 //! The subcommands `scheduler` and `node`.
 
-use super::{Cli, Failure, LogFormat};
+use super::{Cli, Failure, LogFormat, said};
+use crate::api::ApiError;
 use crate::settings::{
     InventoryFlags, Layers, NodeSettings, SchedulerSettings, SettingsError, life_long_ids,
 };
@@ -54,6 +55,16 @@ impl SchedulerArgs {
         let (level, format) = logging(&layers, settings.log, settings.log_format)?;
         let (id, mut options) = SchedulerSettings::options(&layers)?;
         if self.file.check_config {
+            let at_fault = |error: &ApiError| match error {
+                ApiError::Access(_) => "api.token_file",
+                ApiError::Tls(_)
+                | ApiError::Tokenless(_)
+                | ApiError::Plain(_)
+                | ApiError::Listen { .. }
+                | ApiError::System(_) => "api.tls_cert",
+            };
+            let checked = options.api.check_files();
+            checked.map_err(|error| layers.fault(at_fault(&error), said(&error)))?;
             return Ok(print::<SchedulerSettings>(&layers));
         }
         cli.log(level, format);

@@ -10,8 +10,8 @@ use crate::settings::{Interval, name};
 use batch::{Ended, Failed};
 use clap::Args;
 use counterfoil_protocol::{ClaimId, Demand, Name, ResourceClass, Resources};
-use runs::Run;
 pub(super) use runs::RunError;
+use runs::{INSTANCES_MAX, Run};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,9 +20,9 @@ use std::process::ExitCode;
 pub(super) struct PlaceArgs {
     #[command(flatten)]
     demand: DemandArgs,
-    /// How many of it to place: all, or none
+    /// How many of it to place, 1 to 64: all, or none
     #[arg(long, value_name = "N", default_value_t = 1,
-          value_parser = clap::value_parser!(u32).range(1..=1000))]
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(INSTANCES_MAX)))]
     instances: u32,
     /// Only hold it, and print the claim: it lapses, unless `counterfoil confirm` comes in time
     #[arg(long)]
@@ -161,8 +161,8 @@ impl PlaceArgs {
         let remote = self.api.remote()?;
         let folder = self.patience.folder()?;
         hint(&folder);
-        let run = Run::new(&folder, self.instances)?;
-        let ended = run.place(&remote, &demand, self.patience.timeout.0)?;
+        let run = Run::new(&folder)?;
+        let ended = run.place(&remote, (self.instances, &demand), self.patience.timeout.0)?;
         show(&ended, self.api.format)
     }
 

@@ -87,7 +87,12 @@ impl Chooses<Scheduler> for Around {
 fn scheduler(dir: &Path, life: u64, around: &mut Around) -> Result<Driver<Scheduler>, DriverError> {
     let kept = Store::open(&dir.join("store"), &[SCHEDULER], |_| Vec::new())?;
     let recording = dir.join(format!("s1.{life}.recording"));
-    Driver::start(kept, (&Config::default(), Watch::default()), |_| Some(recording.clone()), around)
+    Driver::start(
+        kept,
+        (&Config::default(), Watch::default()),
+        |_| Some((recording.clone(), Extent::default())),
+        around,
+    )
 }
 
 /// A snapshot of a node with room for two requests.
@@ -163,7 +168,7 @@ fn what_cannot_be_recorded_does_not_happen() {
     let mut around = Around::new();
     drop(scheduler(dir.path(), 1, &mut around).unwrap());
     let again = scheduler(dir.path(), 1, &mut around).map(|_| ());
-    assert!(matches!(again, Err(DriverError::Recording { .. })), "it is there: {again:?}");
+    assert!(matches!(again, Err(DriverError::Recording(_))), "it is there: {again:?}");
     let driver = scheduler(dir.path(), 2, &mut around).unwrap();
     assert_eq!(
         driver.machine(SCHEDULER).incarnation,
@@ -181,7 +186,7 @@ fn a_timer_is_given_once_it_is_due_and_again_when_it_is_set_again() {
     let mut driver: Driver<Node> = Driver::start(
         kept,
         (&Config::default(), Watch::default()),
-        |_| Some(recording.clone()),
+        |_| Some((recording.clone(), Extent::default())),
         &mut around,
     )
     .unwrap();

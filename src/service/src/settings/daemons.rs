@@ -1,10 +1,12 @@
 //! What a scheduler and a node are told.
 
+use super::ids::Ids;
 use super::inventory::InventorySettings;
 use super::layers::{Layers, SettingsError};
 use super::protocol::{IntervalSettings, LimitSettings, config};
 use crate::monitor::{OnViolation, Watch};
 use crate::node::check_inventory;
+use crate::recorder::Extent;
 use crate::serve::{Common, ServeError};
 use crate::{api, node, scheduler};
 use clap::Args;
@@ -14,10 +16,6 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-
-/// Nodes that one process can have.
-const IDS_MAX: u32 = 100_000;
 
 /// What a scheduler is told.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -162,105 +160,20 @@ pub struct Storage {
     /// The folder to keep what must survive a restart; made if there is none. Must be said
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
-    /// Record this life in a file, which must not be there, or in a folder if there are many nodes
+    /// Record this life: in a file, which must not be there, or in a folder, which must be there
     #[arg(long, value_name = "PATH")]
     pub recording: Option<PathBuf>,
+    /// MiB after which a recording goes on in the next file, 1 to 1048576 [default: 256]
+    #[arg(long, value_name = "MIB")]
+    pub recording_file_mb: Option<u64>,
+    /// Files of a life that are kept, the last ones, 0 to 1000000; 0 keeps all, and only all can be
+    /// judged from the start [default: 0]
+    #[arg(long, value_name = "N")]
+    pub recording_files_max: Option<u64>,
     /// Stop when standard input ends, too [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
           require_equals = true)]
     pub until_stdin_closes: Option<bool>,
-}
-
-/// The numbers of the actors of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "IdsForm", into = "IdsForm")]
-pub enum Ids {
-    /// From the first to the last, both included.
-    Range(u32, u32),
-    /// One, drawn at the first start.
-    Auto,
-}
-
-/// How [`Ids`] stand in a file.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum IdsForm {
-    Number(u32),
-    Text(String),
-}
-
-impl FromStr for Ids {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Ids, String> {
-        let no_ids = || format!("{text:?} is no number, no range as 1-1000, and not \"auto\"");
-        let number = |text: &str| text.parse::<u32>().map_err(|_| no_ids());
-        if text == "auto" {
-            return Ok(Ids::Auto);
-        }
-        let (first, last) = match text.split_once('-') {
-            Some((first, last)) => (number(first)?, number(last)?),
-            None => (number(text)?, number(text)?),
-        };
-        if first > last {
-            return Err(format!("{text:?} ends before it begins"));
-        }
-        if last - first >= IDS_MAX {
-            return Err(format!("{text:?} are more than {IDS_MAX}: use more processes"));
-        }
-        Ok(Ids::Range(first, last))
-    }
-}
-
-impl TryFrom<IdsForm> for Ids {
-    type Error = String;
-    fn try_from(form: IdsForm) -> Result<Ids, String> {
-        match form {
-            IdsForm::Number(number) => Ok(Ids::Range(number, number)),
-            IdsForm::Text(text) => text.parse(),
-        }
-    }
-}
-
-impl From<Ids> for IdsForm {
-    fn from(ids: Ids) -> IdsForm {
-        match ids {
-            Ids::Range(first, last) if first == last => IdsForm::Number(first),
-            Ids::Range(first, last) => IdsForm::Text(format!("{first}-{last}")),
-            Ids::Auto => IdsForm::Text("auto".to_owned()),
-        }
-    }
-}
-
-/// The numbers that `ids` are. One that is drawn is kept in the folder `data`, for all lives.
-///
-/// # Errors
-/// If it cannot be drawn or kept, or what is kept there is no number.
-pub fn life_long_ids(ids: Ids, data: &Path) -> Result<Vec<u32>, ServeError> {
-    let drawn = match ids {
-        Ids::Range(first, last) => return Ok((first..=last).collect()),
-        Ids::Auto => data.join("id"),
-    };
-    let folder = |source| ServeError::Folder { path: data.to_owned(), source };
-    if let Ok(text) = std::fs::read_to_string(&drawn) {
-        let no_number = || folder(std::io::Error::other(format!("{drawn:?} holds no number")));
-        return Ok(vec![text.trim().parse().map_err(|_| no_number())?]);
-    }
-    std::fs::create_dir_all(data).map_err(folder)?;
-    let mut bytes = [0; 4];
-    let no_randomness = |error: getrandom::Error| folder(std::io::Error::other(error.to_string()));
-    getrandom::fill(&mut bytes).map_err(no_randomness)?;
-    let id = u32::from_le_bytes(bytes).max(1);
-    // In place at once or not at all.
-    let unfinished = data.join("id.new");
-    let keep = || {
-        std::fs::write(&unfinished, format!("{id}\n"))?;
-        std::fs::File::open(&unfinished)?.sync_all()?;
-        std::fs::rename(&unfinished, &drawn)?;
-        std::fs::File::open(data)?.sync_all()
-    };
-    keep().map_err(folder)?;
-    Ok(vec![id])
 }
 
 fn on_violation(text: &str) -> Result<String, String> {
@@ -282,7 +195,26 @@ impl Network {
 
 impl Storage {
     fn defaults() -> Self {
-        Storage { until_stdin_closes: Some(false), ..Storage::default() }
+        Storage {
+            recording_file_mb: Some(256),
+            recording_files_max: Some(0),
+            until_stdin_closes: Some(false),
+            ..Storage::default()
+        }
+    }
+
+    /// How much is recorded.
+    fn extent(&self, layers: &Layers) -> Result<Extent, SettingsError> {
+        let file_mb = self.recording_file_mb.expect("it has a default");
+        let files_max = self.recording_files_max.expect("it has a default");
+        if !(1..=1 << 20).contains(&file_mb) {
+            let problem = format!("{file_mb} is not a number from 1 to 1048576");
+            return Err(layers.fault("storage.recording_file_mb", problem));
+        }
+        let files_max = usize::try_from(files_max).ok().filter(|max| *max <= 1_000_000);
+        let problem = "is not a number from 0 to 1000000";
+        let too_many = || layers.fault("storage.recording_files_max", problem);
+        Ok(Extent { file_bytes_max: file_mb << 20, files_max: files_max.ok_or_else(too_many)? })
     }
 }
 
@@ -349,6 +281,7 @@ fn common(
         key_file: network.key_file.clone(),
         data: Some(data.clone()),
         recording: storage.recording.clone(),
+        extent: storage.extent(layers)?,
         until_stdin_closes: storage.until_stdin_closes == Some(true),
         config,
         watch,

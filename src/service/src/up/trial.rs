@@ -7,6 +7,7 @@ use super::placing::{Counts, Placing};
 use super::report::Report;
 use crate::driver::Driver;
 use crate::monitor::Watch;
+use crate::recorder::Extent;
 use crate::remote::{AroundClient, Asked, Remote, Work};
 use crate::stop::{self, Asked as Signal};
 use crate::store::Store;
@@ -135,7 +136,7 @@ fn run(trial: &Trial, root: &Path, recordings: &Path) -> Result<Counts, UpError>
     let mut client = Driver::start(
         kept,
         (&client_config(), Watch::default()),
-        |_| Some(recording.clone()),
+        |_| Some((recording.clone(), Extent::default())),
         &mut around,
     )?;
     take_turns(trial, &mut client, &mut around, &mut processes, &say)?;

@@ -155,6 +155,40 @@ impl Drop for Up {
     }
 }
 
+/// A daemon that was started alone. It is killed when this is dropped.
+pub(crate) struct Daemon {
+    process: Child,
+    /// Where it listens.
+    pub(crate) addresses: Vec<String>,
+}
+
+impl Daemon {
+    /// Starts it and waits until it is ready.
+    pub(crate) fn start(args: &[&str]) -> Daemon {
+        let mut command = counterfoil();
+        command.args(args).arg("--until-stdin-closes");
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = piped.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let addresses = line.trim_end().strip_prefix("ready ").expect("it becomes ready");
+        let addresses = addresses.split(' ').map(str::to_owned).collect();
+        Daemon { process, addresses }
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 /// How many nodes a process is.
 fn nodes(actor: &str) -> usize {
     let Some(ids) = actor.strip_prefix('n') else { return 0 };

@@ -62,8 +62,11 @@ impl Batch {
     ) -> Batch {
         let mut batch = Batch::nothing(timeout);
         batch.requests = requests.into_iter().map(|request| (request, None)).collect();
-        let place = |request: &RequestId| Order::Place(*request, demand.clone());
-        batch.due = batch.requests.keys().map(place).collect();
+        let demands = batch.requests.keys().map(|request| (*request, demand.clone()));
+        batch.due = match demands.len() {
+            1 => demands.map(|(request, demand)| Order::Place(request, demand)).collect(),
+            _ => vec![Order::PlaceTogether(demands.collect())],
+        };
         batch
     }
 
@@ -79,9 +82,9 @@ impl Batch {
         }
     }
 
-    /// Goes on with what `client` has chosen in an earlier life, of `wanted` requests. If some have
-    /// no choice, or `release` is true, all are released.
-    pub(super) fn go_on(&mut self, client: &Client, wanted: usize, release: bool) {
+    /// Goes on with what `client` has chosen in an earlier life. What is not chosen whole, it
+    /// releases by itself; if `release` is true, everything is released.
+    pub(super) fn go_on(&mut self, client: &Client, release: bool) {
         self.requests = client.requests.keys().map(|request| (*request, None)).collect();
         for (id, request) in client.requests.iter() {
             if let Phase::Confirming(claim) | Phase::Releasing(claim) = request.phase {
@@ -90,7 +93,7 @@ impl Batch {
         }
         let released = |phase: &Phase| matches!(phase, Phase::Releasing(_));
         let some_released = client.requests.values().any(|request| released(&request.phase));
-        if release || some_released || self.requests.len() < wanted {
+        if release || some_released {
             self.give_up(GivingUp::ByOrder);
         }
     }
@@ -100,6 +103,7 @@ impl Batch {
             return;
         }
         self.giving_up = Some(why);
+        // The client gives up a bundle whole; what has ended by then is not released again.
         let over = |outcome: &Option<Outcome>| match outcome {
             None | Some(Outcome::Confirmed(_)) => false,
             Some(
@@ -194,7 +198,9 @@ mod tests {
 
     fn batch(timeout: Duration) -> Batch {
         let mut batch = Batch::new([1, 2].map(RequestId), &Demand::default(), timeout);
-        assert_eq!(batch.orders(1).len() + batch.orders(9).len(), 2);
+        assert!(
+            matches!(batch.orders(9).as_slice(), [Order::PlaceTogether(all)] if all.len() == 2)
+        );
         batch
     }
 

@@ -25,6 +25,9 @@ const CLIENTS_MAX: u32 = 1 << 31;
 /// Requests that are sought at once.
 const WINDOW: usize = 16;
 
+/// Instances that are placed together, at most.
+pub(super) const INSTANCES_MAX: u32 = 64;
+
 /// A run that has not ended.
 #[derive(Debug)]
 pub(super) struct Run {
@@ -36,7 +39,6 @@ pub(super) struct Run {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Plan {
     client: u32,
-    instances: u32,
 }
 
 /// Why a run has no result.
@@ -76,10 +78,10 @@ pub(crate) enum RunError {
 
 impl Run {
     /// A new run, in a folder of its own in `folder`.
-    pub(super) fn new(folder: &Path, instances: u32) -> Result<Run, RunError> {
+    pub(super) fn new(folder: &Path) -> Result<Run, RunError> {
         let client = u32::try_from(random()? % u64::from(CLIENTS_MAX)).expect("below its limit");
         let path = folder.join(format!("{:016x}", random()?));
-        let plan = Plan { client, instances };
+        let plan = Plan { client };
         let failed = |source| RunError::Folder { path: path.clone(), source };
         let write = || {
             std::fs::create_dir_all(&path)?;
@@ -111,15 +113,15 @@ impl Run {
         Ok(runs)
     }
 
-    /// Places, confirms, and forgets the run.
+    /// Places so many instances, confirms them, and forgets the run.
     pub(super) fn place(
         self,
         remote: &Remote,
-        demand: &Demand,
+        (instances, demand): (u32, &Demand),
         timeout: Duration,
     ) -> Result<Ended, Failure> {
         let requests: Result<Vec<RequestId>, RunError> =
-            (0..self.plan.instances).map(|_| random().map(RequestId)).collect();
+            (0..instances).map(|_| random().map(RequestId)).collect();
         let batch = Batch::new(requests?, demand, timeout);
         Ok(self.take_turns(remote, batch, |_, _| true)?.expect("there are requests"))
     }
@@ -131,9 +133,8 @@ impl Run {
         release: bool,
         timeout: Duration,
     ) -> Result<Option<Ended>, Failure> {
-        let wanted = usize::try_from(self.plan.instances).expect("instances fit a usize");
         let go_on = |batch: &mut Batch, client: &Client| {
-            batch.go_on(client, wanted, release);
+            batch.go_on(client, release);
             !client.requests.is_empty()
         };
         self.take_turns(remote, Batch::nothing(timeout), go_on)
@@ -195,16 +196,19 @@ impl Run {
     }
 }
 
-/// The usual limits, but for one: attempts are made until it takes too long.
+/// The usual limits, but for two: attempts are made until it takes too long, and more instances are
+/// placed together.
 fn config() -> Config {
-    let limits = Limits { attempts_max: u32::MAX, ..Limits::default() };
+    let bundle_max = usize::try_from(INSTANCES_MAX).expect("it is small");
+    let limits = Limits { attempts_max: u32::MAX, bundle_max, ..Limits::default() };
     Config { limits, ..Config::default() }
 }
 
 fn has_chosen(request: &Request) -> bool {
     match request.phase {
         Phase::Confirming(_) | Phase::Confirmed(_) | Phase::Releasing(_) => true,
-        Phase::Seeking | Phase::Ended(_) => false,
+        // What is only held lapses.
+        Phase::Seeking | Phase::Held(_) | Phase::Ended(_) => false,
     }
 }
 
