@@ -20,7 +20,7 @@ use counterfoil_service::monitor::Watch;
 use counterfoil_service::recorder::Extent;
 use counterfoil_service::scheduler::{Event, Front, View};
 use counterfoil_service::serve::{Common, ServeError};
-use counterfoil_service::{node, scheduler};
+use counterfoil_service::{api, node, scheduler};
 use serde::Serialize;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -264,8 +264,7 @@ impl Cluster {
         for id in 1..=options.schedulers {
             let mut daemon = scheduler::Daemon::start(&scheduler::Options {
                 id: SchedulerId(id),
-                api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-                http: None,
+                api: api::Settings::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
                 policy: options.policy.policy(),
                 seed: options.seed.wrapping_add(u64::from(id)),
                 common: common(&format!("s{id}"), peers.clone(), true),

@@ -260,8 +260,8 @@ pub use collections::{Given, Map, Set};
 pub use config::{Config, Intervals, Limits, Rule, Rules};
 pub use host_state::{Changes, HostState, Reason, Relation, Status};
 pub use id::{
-    Actor, Address, AttemptId, AttemptNumber, ClaimId, ClaimNumber, ClientId, Incarnation, NodeId,
-    RequestId, SchedulerId, Stamp, Version,
+    Actor, Address, AttemptId, AttemptNumber, ClaimId, ClaimIdError, ClaimNumber, ClientId,
+    Incarnation, NodeId, RequestId, SchedulerId, Stamp, Version,
 };
 pub use machine::{Choice, Machine, Output, Record, Timer};
 pub use message::{

@@ -79,6 +79,16 @@ impl Settings {
             Ok(())
         }
     }
+
+    /// Whether the tokens, the certificate and its key can be used.
+    ///
+    /// # Errors
+    /// [`ApiError::Access`] or [`ApiError::Tls`] if not.
+    pub fn check_files(&self) -> Result<(), ApiError> {
+        Access::read(self.token_file.as_deref())?;
+        self.tls.as_ref().map(tls::Tls::read).transpose()?;
+        Ok(())
+    }
 }
 
 /// What the API never exceeds.

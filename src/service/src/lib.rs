@@ -5,10 +5,9 @@
 
 pub mod api;
 pub mod book;
-mod clients;
+pub mod cli;
 pub mod driver;
 pub mod key;
-pub mod link;
 pub mod meters;
 pub mod metrics;
 pub mod monitor;
@@ -16,8 +15,10 @@ pub mod node;
 pub mod packet;
 pub mod post;
 pub mod recorder;
+pub mod remote;
 pub mod scheduler;
 pub mod serve;
+pub mod settings;
 pub mod stop;
 pub mod store;
 pub mod timers;

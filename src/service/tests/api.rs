@@ -77,14 +77,14 @@ impl Cluster {
         let node = ["node", "--id", "1", "--listen", ANY, "--data", &data("n1")];
         let node = Process::start(&[node.as_slice(), &inventory].concat());
         let peer = node.addresses[0].to_string();
-        let own = ["scheduler", "--id", "1", "--listen", ANY, "--api", ANY, "--http", ANY];
+        let own = ["scheduler", "--id", "1", "--listen", ANY, "--api", ANY];
         let rest = ["--peer", &peer, "--data", &data("s1")];
         let scheduler = Process::start(&[own.as_slice(), &rest, args].concat());
         Cluster { scheduler, _node: node, folder }
     }
 
     fn http(&self) -> SocketAddr {
-        self.scheduler.addresses[2]
+        self.scheduler.addresses[1]
     }
 
     fn until(&self, is_so: impl Fn() -> bool) {
@@ -416,21 +416,21 @@ fn it_does_not_listen_to_strangers() {
     let data = folder.path().join("s1").to_str().unwrap().to_owned();
     let start = |args: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
-            .args(["scheduler", "--id", "1", "--listen", ANY, "--api", ANY, "--data", &data])
+            .args(["scheduler", "--id", "1", "--listen", ANY, "--data", &data])
             .args(args)
             .stdin(Stdio::null())
             .output()
             .unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
-    let all = ["--http", "0.0.0.0:0"];
+    let all = ["--api", "0.0.0.0:0"];
     let cases = [
         (all.to_vec(), 2, "without tokens the API listens on loopback only"),
         ([all.as_slice(), &["--token-file", &tokens]].concat(), 2, "without TLS the API listens"),
-        (vec!["--http", ANY, "--token-file", &nonsense], 5, "line 1 of the token file"),
-        (vec!["--http", ANY, "--token-file", "none"], 5, "cannot be read"),
+        (vec!["--api", ANY, "--token-file", &nonsense], 5, "line 1 of the token file"),
+        (vec!["--api", ANY, "--token-file", "none"], 5, "cannot be read"),
         (
-            vec!["--http", ANY, "--tls-cert", &tokens, "--tls-key", &tokens],
+            vec!["--api", ANY, "--tls-cert", &tokens, "--tls-key", &tokens],
             5,
             "cannot be read as a private key",
         ),
