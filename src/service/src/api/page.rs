@@ -7,10 +7,10 @@
 pub const HTML: &str = include_str!("page.html");
 
 /// What its script hashes to.
-const SCRIPT: &str = "PLtm9Q63z140mtrqyMXZJKI4Qt1TPfZShWd6hbXwLks=";
+const SCRIPT: &str = "KqVtPBvvdKQCh1oL08OpF3lHRq+i/nVww2AxBRFuNNY=";
 
 /// What its style hashes to.
-const STYLE: &str = "tjEZMq8eP7Oqoo8OYU38pyRkgiwlxE6TLzRmoNQrg+I=";
+const STYLE: &str = "WVlLv3jXVCt6qeXZd4ThI+6d0qlWG3hmLIjh0OPnFtk=";
 
 /// The headers that the page is served with.
 pub fn headers() -> [(&'static str, String); 6] {
