@@ -14,6 +14,7 @@ pub mod progress;
 pub mod report;
 pub mod run;
 pub mod suite;
+pub mod validate;
 pub mod walks;
 
 pub use counterfoil_world::calmest;

@@ -250,6 +250,7 @@ impl Cluster {
         let mut fleet = node::Daemon::start(&node::Options {
             ids: (1..=options.nodes).map(NodeId).collect(),
             inventory: Inventory { classes, ..Inventory::default() },
+            metrics: None,
             common: common("nodes", Vec::new(), options.durable),
         })?;
         let clock = Arc::new(Clock::new(options.nodes));

@@ -11,6 +11,7 @@ mod demand;
 mod lines;
 mod nodes;
 pub mod openapi;
+pub mod page;
 mod placing;
 mod problem;
 mod routes;

@@ -150,6 +150,11 @@ impl Book {
         heard
     }
 
+    /// How long ago this node was heard.
+    pub fn heard_ago(&self, node: NodeId) -> Option<Duration> {
+        self.nodes.get(&Actor::Node(node)).map(|entry| entry.heard.elapsed())
+    }
+
     /// What is said in one round, and to whom.
     pub fn round(&mut self, now: Instant, mut say: impl FnMut(SocketAddr, Message)) {
         self.answered.clear();

@@ -5,11 +5,11 @@
 //! recorded, then committed, all with one flush to disk, then carried out; so nothing is told that a
 //! crash could take back, and nothing that was told is missing from a recording.
 
+use crate::meters::{Gauge, Meters};
 use crate::monitor::{Monitor, OnViolation, Violated, Watch};
 use crate::recorder::{Extent, Recorder, RecorderError};
 use crate::store::{Kept, Store, StoreError};
 use crate::timers::Timers;
-use counterfoil_properties::Safety;
 use counterfoil_protocol::{Choice, Config, Given, Output, Record, Timer};
 use counterfoil_recording::audit::Judged;
 use counterfoil_recording::{Batch, Entry, Header, Role, digest};
@@ -17,10 +17,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Timers that one turn takes, at most.
 pub const TIMERS_MAX: usize = 1024;
+
+/// From one time that what there is is counted to the next, at least.
+const COUNTED: Duration = Duration::from_millis(500);
 
 /// What is around the machines of a process.
 pub trait Outside<R: Role> {
@@ -49,11 +52,16 @@ pub trait Outside<R: Role> {
     /// cannot be carried out is lost, like a datagram.
     fn carry_out(&mut self, id: R::Id, output: Output);
 
-    /// A step of this process violated a property. It is counted.
-    fn violated(&mut self, _: Safety) {}
-
     /// All of a turn was carried out.
     fn flush(&mut self) {}
+
+    /// Where to count what happens, if anywhere.
+    fn meters(&self) -> Option<&Meters> {
+        None
+    }
+
+    /// Counts what there is, about twice a second while the driver takes turns.
+    fn count(&self, _: &mut dyn Iterator<Item = &R>) {}
 }
 
 /// Why a driver cannot go on.
@@ -82,6 +90,8 @@ pub struct Driver<R: Role> {
     started: Instant,
     config: Config,
     effects: Effects<R>,
+    /// When what there is is counted next.
+    counts_at: Instant,
     monitor: Option<Monitor>,
 }
 
@@ -131,6 +141,7 @@ impl<R: Judged> Driver<R> {
             started: Instant::now(),
             config: config.clone(),
             effects: Effects::none(),
+            counts_at: Instant::now(),
             monitor: Monitor::new(watch),
         };
         let mut todo = VecDeque::new();
@@ -149,7 +160,7 @@ impl<R: Judged> Driver<R> {
                 monitor.started(&machine, &outputs);
             }
             driver.actors.insert(id, Actor { machine, recorder, entries: Vec::new() });
-            driver.sort(id, &mut outputs, &mut todo);
+            driver.sort(id, &mut outputs, &mut todo, outside);
         }
         driver.finish(outside)?;
         Ok(driver)
@@ -184,7 +195,7 @@ impl<R: Judged> Driver<R> {
             // What is chosen is handed over before anything else.
             while let Some(next) = todo.pop_front() {
                 self.step(id, next, &mut outputs, outside);
-                self.sort(id, &mut outputs, &mut todo);
+                self.sort(id, &mut outputs, &mut todo, outside);
             }
         }
         self.finish(outside)
@@ -200,7 +211,9 @@ impl<R: Judged> Driver<R> {
         let now = Instant::now();
         let due = std::iter::from_fn(|| self.timers.take_due(now)).take(TIMERS_MAX);
         inputs.extend(due.map(|(id, timer)| (id, R::timer(timer))));
+        let size = inputs.len();
         self.give(inputs, outside)?;
+        self.count(size, now, outside);
         Ok(flow)
     }
 
@@ -211,6 +224,19 @@ impl<R: Judged> Driver<R> {
     pub fn run(&mut self, outside: &mut impl Outside<R>) -> Result<(), DriverError> {
         while self.turn(outside)?.is_continue() {}
         Ok(())
+    }
+
+    /// Counts a turn of `size` inputs that began at `began` and, from time to time, what there is.
+    fn count(&mut self, size: usize, began: Instant, outside: &impl Outside<R>) {
+        let Some(meters) = outside.meters() else { return };
+        if size > 0 {
+            meters.turned(size, began.elapsed());
+        }
+        if self.counts_at <= began {
+            self.counts_at = began + COUNTED;
+            meters.set(Gauge::TimersSet, self.timers.len());
+            outside.count(&mut self.actors.values().map(|actor| &actor.machine));
+        }
     }
 
     fn step(
@@ -235,7 +261,9 @@ impl<R: Judged> Driver<R> {
         outside.after(&actor.machine);
         if let (Some(monitor), Some(under_way)) = (&mut self.monitor, watched) {
             for (property, violation) in monitor.end(&under_way, &actor.machine, outputs) {
-                outside.violated(property);
+                if let Some(meters) = outside.meters() {
+                    meters.violated(property);
+                }
                 let actor = R::actor(id);
                 let violated = Box::new(Violated { property, actor, violation });
                 match monitor.on_violation() {
@@ -257,7 +285,13 @@ impl<R: Judged> Driver<R> {
 
     /// Sets timers; puts choices before everything else that is to be handed over; keeps the rest
     /// for when the turn is committed.
-    fn sort(&mut self, id: R::Id, outputs: &mut Vec<Output>, todo: &mut VecDeque<Next<R::Input>>) {
+    fn sort(
+        &mut self,
+        id: R::Id,
+        outputs: &mut Vec<Output>,
+        todo: &mut VecDeque<Next<R::Input>>,
+        outside: &impl Outside<R>,
+    ) {
         let mut choices = Vec::new();
         for output in outputs.drain(..) {
             match output {
@@ -266,7 +300,12 @@ impl<R: Judged> Driver<R> {
                     self.timers.set((id, timer), Instant::now() + after);
                 }
                 Output::Choose(choice) => choices.push(choice),
-                Output::Notice(notice) => tracing::trace!(?notice),
+                Output::Notice(notice) => {
+                    tracing::trace!(?notice);
+                    if let Some(meters) = outside.meters() {
+                        meters.noticed(notice);
+                    }
+                }
                 Output::Send(_) | Output::Call(..) | Output::Answer(..) | Output::Ended(..) => {
                     self.effects.outward.push((id, output));
                 }
@@ -284,13 +323,20 @@ impl<R: Judged> Driver<R> {
             let actor = self.actors.get_mut(id).expect("it took a step");
             let entries = std::mem::take(&mut actor.entries);
             let recorder = actor.recorder.as_mut().expect("it has entries");
-            recorder.write::<R>(&Batch { elapsed, entries })?;
+            let bytes = recorder.write::<R>(&Batch { elapsed, entries })?;
+            if let Some(meters) = outside.meters() {
+                meters.recorded(bytes);
+            }
         }
         if let Some(violated) = self.effects.violated.take() {
             return Err(violated.into());
         }
         if !self.effects.records.is_empty() {
+            let began = Instant::now();
             self.store.commit(&self.effects.records)?;
+            if let Some(meters) = outside.meters() {
+                meters.committed(self.effects.records.len(), began.elapsed());
+            }
             self.effects.records.clear();
         }
         for id in self.effects.recorded.drain(..) {
@@ -299,6 +345,9 @@ impl<R: Judged> Driver<R> {
             recorder.rotate(id, &actor.machine, &self.config)?;
         }
         for (id, output) in self.effects.outward.drain(..) {
+            if let (Output::Answer(_, answer), Some(meters)) = (&output, outside.meters()) {
+                meters.answered(&answer.placement);
+            }
             outside.carry_out(id, output);
         }
         outside.flush();

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod driver;
 pub mod key;
 pub mod meters;
+pub mod metrics;
 pub mod monitor;
 pub mod node;
 pub mod packet;

@@ -1,8 +1,15 @@
 //! What a process counts: for metrics, logs and reports. Nothing depends on it.
 
+mod count;
+
+pub use count::Distribution;
+
 use crate::wire::{DecodeError, Message};
-use counterfoil_protocol::Body;
-use std::sync::atomic::{AtomicU64, Ordering};
+use count::{Counts, Histogram, add, read};
+use counterfoil_properties::Safety;
+use counterfoil_protocol::{Body, Decision, Notice, Placement, Reason, Verdict};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 /// Why a packet or message was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,23 +127,158 @@ fn kind(message: &Message) -> usize {
     }
 }
 
+/// What can come of an attempt, by name, in the order of its places.
+pub const PLACEMENTS: [&str; 5] =
+    ["placed", "no_valid_host", "unavailable", "exhausted", "overloaded"];
+
+fn outcome(placement: &Placement) -> usize {
+    match placement {
+        Placement::Placed(_) => 0,
+        Placement::NoValidHost(_) => 1,
+        Placement::Unavailable => 2,
+        Placement::Exhausted => 3,
+        Placement::Overloaded => 4,
+    }
+}
+
+/// Why a claim can be refused, by name, in the order of its places.
+pub const REASONS: [&str; 11] = [
+    "draining",
+    "no_such_class",
+    "units",
+    "capacity",
+    "traits",
+    "zone",
+    "aggregates",
+    "anti_affinity",
+    "affinity",
+    "other_life",
+    "full",
+];
+
+fn reason(reason: &Reason) -> usize {
+    match reason {
+        Reason::Draining => 0,
+        Reason::NoSuchClass(_) => 1,
+        Reason::Units(_) => 2,
+        Reason::Capacity(_) => 3,
+        Reason::Traits => 4,
+        Reason::Zone => 5,
+        Reason::Aggregates => 6,
+        Reason::AntiAffinity(_) => 7,
+        Reason::Affinity(_) => 8,
+        Reason::OtherLife => 9,
+        Reason::Full => 10,
+    }
+}
+
+/// What there is at a moment, not since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gauge {
+    /// What was said to the actor from inside the process and was not yet taken in.
+    EventsWaiting,
+    /// Calls that a scheduler works on.
+    AttemptsPending,
+    /// Timers that are set.
+    TimersSet,
+    /// What the nodes of the process have granted, held and confirmed.
+    Allocations,
+    /// Nodes that a scheduler knows and has heard of late.
+    NodesPresent,
+    /// Nodes that were silent for long.
+    NodesSuspected,
+    /// Nodes that said that they leave.
+    NodesDeparted,
+}
+
+impl Gauge {
+    const COUNT: usize = Gauge::NodesDeparted as usize + 1;
+}
+
+/// Upper bounds for how long something takes, in nanoseconds.
+const SECONDS: [u64; 17] = [
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_500_000_000,
+];
+
+/// Upper bounds for how long ago something was, in nanoseconds.
+const AGES: [u64; 13] = [
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_500_000_000,
+    10_000_000_000,
+    60_000_000_000,
+];
+
+/// Upper bounds for how many there are.
+const SIZES: [u64; 13] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+
 /// Counts since the start of the process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Meters {
     messages: [[AtomicU64; KINDS.len()]; 2],
     packets: [AtomicU64; 2],
     bytes: [AtomicU64; 2],
     dropped: [AtomicU64; Drop::NAMES.len()],
+    refused: [Counts<{ REASONS.len() }>; 2],
+    notices: Counts<{ Notice::ALL.len() }>,
+    placements: Counts<{ PLACEMENTS.len() }>,
+    violations: Counts<{ Safety::ALL.len() }>,
+    gauges: Counts<{ Gauge::COUNT }>,
+    staleness: Histogram<{ AGES.len() }>,
+    turn_inputs: Histogram<{ SIZES.len() }>,
+    turns: Histogram<{ SECONDS.len() }>,
+    commits: Histogram<{ SECONDS.len() }>,
+    records: AtomicU64,
+    recorded: AtomicU64,
 }
 
-fn add(counter: &AtomicU64, count: u64) {
-    counter.fetch_add(count, Ordering::Relaxed);
+impl Default for Meters {
+    fn default() -> Self {
+        Meters {
+            messages: Default::default(),
+            packets: Default::default(),
+            bytes: Default::default(),
+            dropped: Default::default(),
+            refused: Default::default(),
+            notices: Counts::default(),
+            placements: Counts::default(),
+            violations: Counts::default(),
+            gauges: Counts::default(),
+            staleness: Histogram::new(&AGES),
+            turn_inputs: Histogram::new(&SIZES),
+            turns: Histogram::new(&SECONDS),
+            commits: Histogram::new(&SECONDS),
+            records: AtomicU64::new(0),
+            recorded: AtomicU64::new(0),
+        }
+    }
 }
 
-fn read(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
-}
-
+/// What is counted, where it happens. Nothing here waits or takes memory.
 impl Meters {
     /// A packet of `bytes` bytes went this way.
     pub fn packet(&self, direction: Direction, bytes: usize) {
@@ -147,6 +289,12 @@ impl Meters {
     /// A message went this way.
     pub fn message(&self, direction: Direction, message: &Message) {
         add(&self.messages[direction as usize][kind(message)], 1);
+        if let Message::Datagram(datagram) = message
+            && let Body::Verdict(Verdict { decision: Decision::Refused(refusal), .. }) =
+                &datagram.body
+        {
+            self.refused[direction as usize].add(reason(&refusal.reason));
+        }
     }
 
     /// A packet or message was dropped.
@@ -155,6 +303,61 @@ impl Meters {
         add(&self.dropped[why.place()], 1);
     }
 
+    /// A machine left this notice.
+    pub fn noticed(&self, notice: Notice) {
+        self.notices.add(notice as usize);
+    }
+
+    /// A call was answered.
+    pub fn answered(&self, placement: &Placement) {
+        self.placements.add(outcome(placement));
+    }
+
+    /// A step violated this property.
+    pub fn violated(&self, property: Safety) {
+        self.violations.add(property as usize);
+    }
+
+    /// A node was chosen that was last heard this long ago.
+    pub fn chosen(&self, heard: Duration) {
+        self.staleness.took(heard);
+    }
+
+    /// A turn of so many inputs took so long, commit and sends included.
+    pub fn turned(&self, inputs: usize, took: Duration) {
+        self.turn_inputs.saw(inputs as u64);
+        self.turns.took(took);
+    }
+
+    /// So many records were committed, all at once, and that took so long.
+    pub fn committed(&self, records: usize, took: Duration) {
+        self.commits.took(took);
+        add(&self.records, records as u64);
+    }
+
+    /// So many bytes were added to recordings.
+    pub fn recorded(&self, bytes: u64) {
+        add(&self.recorded, bytes);
+    }
+
+    /// The actor is about to be told something from inside the process.
+    pub fn waits(&self) {
+        self.gauges.add(Gauge::EventsWaiting as usize);
+    }
+
+    /// What it was told was taken in, or will not be.
+    pub fn waits_no_more(&self) {
+        self.gauges.take_off(Gauge::EventsWaiting as usize);
+    }
+
+    /// There are so many now.
+    pub fn set(&self, gauge: Gauge, count: usize) {
+        self.gauges.set(gauge as usize, count as u64);
+    }
+}
+
+/// What was counted.
+impl Meters {
     /// Packets that went this way.
     pub fn packets(&self, direction: Direction) -> u64 {
         read(&self.packets[direction as usize])
@@ -180,10 +383,85 @@ impl Meters {
         Drop::NAMES.into_iter().zip(self.dropped.iter().map(read))
     }
 
+    /// Verdicts that refused a claim and went this way, by reason.
+    pub fn refusals(&self, direction: Direction) -> impl Iterator<Item = (&'static str, u64)> {
+        REASONS.into_iter().zip(self.refused[direction as usize].all())
+    }
+
+    /// Notices of the machines.
+    pub fn notices(&self) -> impl Iterator<Item = (Notice, u64)> {
+        Notice::ALL.iter().copied().zip(self.notices.all())
+    }
+
+    /// What came of calls, by name.
+    pub fn placements(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        PLACEMENTS.into_iter().zip(self.placements.all())
+    }
+
+    /// Steps that violated a property.
+    pub fn violations(&self) -> impl Iterator<Item = (Safety, u64)> {
+        let of = |property: Safety| (property, self.violations.at(property as usize));
+        Safety::ALL.into_iter().map(of)
+    }
+
+    /// How many there were when this was last looked at.
+    pub fn gauge(&self, gauge: Gauge) -> u64 {
+        self.gauges.at(gauge as usize)
+    }
+
+    /// How long ago, in nanoseconds, chosen nodes were last heard.
+    pub fn staleness(&self) -> Distribution {
+        self.staleness.read()
+    }
+
+    /// Inputs of turns.
+    pub fn turn_inputs(&self) -> Distribution {
+        self.turn_inputs.read()
+    }
+
+    /// How long turns took, in nanoseconds.
+    pub fn turns(&self) -> Distribution {
+        self.turns.read()
+    }
+
+    /// How long commits took, in nanoseconds.
+    pub fn commits(&self) -> Distribution {
+        self.commits.read()
+    }
+
+    /// Records that were committed.
+    pub fn records(&self) -> u64 {
+        read(&self.records)
+    }
+
+    /// Bytes that were added to recordings.
+    pub fn recorded_bytes(&self) -> u64 {
+        read(&self.recorded)
+    }
+
     /// Logs what was dropped: one event for each reason that there was.
     pub fn report(&self) {
         for (why, count) in self.drops().filter(|(_, count)| *count > 0) {
             tracing::info!(why, count, "dropped");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_by_its_place_is_found_by_its_name() {
+        let meters = Meters::default();
+        for (place, notice) in Notice::ALL.iter().enumerate() {
+            assert_eq!(*notice as usize, place);
+            meters.noticed(*notice);
+        }
+        assert!(meters.notices().all(|(_, count)| count == 1));
+        for property in Safety::ALL {
+            meters.violated(property);
+            assert!(meters.violations().filter(|(of, _)| *of == property).all(|(_, n)| n == 1));
         }
     }
 }

@@ -7,7 +7,8 @@
 use crate::book::{Book, ROUND};
 use crate::driver::{Driver, Outside};
 use crate::key::Keys;
-use crate::meters::{Drop, Meters};
+use crate::meters::{Drop, Gauge, Meters};
+use crate::metrics;
 use crate::packet::MESSAGE_MAX;
 use crate::post::{Post, Waker};
 use crate::serve::{Common, ServeError, say_ready};
@@ -34,6 +35,9 @@ pub struct Options {
     pub ids: Vec<NodeId>,
     /// What each of them has.
     pub inventory: Inventory,
+    /// Where it answers `GET /metrics` and `GET /health/live`, if it does: plain HTTP for everyone
+    /// who reaches it, see [`metrics::serve`].
+    pub metrics: Option<SocketAddr>,
     /// What every daemon is told.
     pub common: Common,
 }
@@ -149,9 +153,15 @@ pub fn serve(
     let Options { ids, common, .. } = options;
     let daemon = Daemon::start(options)?;
     ask(common, &daemon.front(), inventory)?;
-    let bound_to = daemon.bound_to();
-    tracing::info!(nodes = ids.len(), first = %ids[0], address = %bound_to, "started");
-    say_ready(&[bound_to])?;
+    let mut addresses = vec![daemon.bound_to()];
+    if let Some(address) = options.metrics {
+        let meters = daemon.meters();
+        let bound_to = metrics::serve(address, move || metrics::render(&meters))
+            .map_err(|source| ServeError::Listen { address, source })?;
+        addresses.push(bound_to);
+    }
+    tracing::info!(nodes = ids.len(), first = %ids[0], address = %addresses[0], "started");
+    say_ready(&addresses)?;
     daemon.run()?;
     tracing::info!(nodes = ids.len(), "stopped");
     Ok(())
@@ -163,7 +173,7 @@ impl Daemon {
     /// # Errors
     /// If they cannot keep it, have too much to say, or cannot listen.
     pub fn start(options: &Options) -> Result<Daemon, ServeError> {
-        let Options { ids, common, inventory } = options;
+        let Options { ids, common, inventory, .. } = options;
         check_inventory(inventory, common.config.limits.groups_max)?;
         let meters = Arc::new(Meters::default());
         let post = common.post(&meters)?;
@@ -441,5 +451,14 @@ impl Outside<Node> for AroundNodes {
     fn flush(&mut self) {
         self.post.flush();
         self.book.end_turn();
+    }
+
+    fn meters(&self) -> Option<&Meters> {
+        Some(&self.meters)
+    }
+
+    fn count(&self, machines: &mut dyn Iterator<Item = &Node>) {
+        let allocations = machines.map(|node| node.durable.allocations.len()).sum();
+        self.meters.set(Gauge::Allocations, allocations);
     }
 }

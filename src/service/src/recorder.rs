@@ -66,9 +66,12 @@ impl Recorder {
         Ok(Recorder { writer, path, extent, ended: VecDeque::new() })
     }
 
-    /// Records what was handled together. Nothing that it leads to may be carried out before.
-    pub(crate) fn write<R: Role>(&mut self, batch: &Batch<R::Input>) -> Result<(), RecorderError> {
-        self.writer.write(batch).map_err(failed(&self.path))
+    /// Records what was handled together, and says how many bytes that took. Nothing that it leads
+    /// to may be carried out before.
+    pub(crate) fn write<R: Role>(&mut self, batch: &Batch<R::Input>) -> Result<u64, RecorderError> {
+        let before = self.writer.bytes();
+        self.writer.write(batch).map_err(failed(&self.path))?;
+        Ok(self.writer.bytes() - before)
     }
 
     /// Goes on in another file if this one is long enough. What was recorded has been committed.

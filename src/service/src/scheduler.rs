@@ -84,7 +84,7 @@ impl Daemon {
             None => Store::forgetful(&[*id], |_| Vec::new()),
         };
         let bound_to = post.bound_to()?;
-        let (front, events) = Front::new(post.waker());
+        let (front, events) = Front::new(post.waker(), Arc::clone(&meters));
         let mut around =
             AroundScheduler::new(*id, post, Index::new(*policy, *seed), events, meters);
         let driver = Driver::start(

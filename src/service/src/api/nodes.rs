@@ -3,11 +3,14 @@
 use super::Api;
 use super::problem::Problem;
 use super::routes::NodeName;
+use crate::metrics;
 use crate::scheduler::{Decided, Decision, Event, NotTaken, Ordered, View};
 use crate::wire::Order;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::http::header;
+use axum::response::IntoResponse;
 use counterfoil_placement::Exclusions;
 use counterfoil_protocol::scheduler::{Peer, Presence};
 use counterfoil_protocol::{
@@ -217,6 +220,11 @@ fn decision(decision: &Decision) -> Value {
         "retries": claims.saturating_sub(1),
         "microseconds": u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
     })
+}
+
+pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
+    let kind = (header::CONTENT_TYPE, metrics::CONTENT_TYPE);
+    ([kind, (header::CACHE_CONTROL, "no-store")], metrics::render(api.front.meters()))
 }
 
 pub(super) async fn live() -> Json<Value> {

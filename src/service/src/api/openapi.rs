@@ -73,6 +73,8 @@ fn id(route: Route) -> &'static str {
         Route::Live => "live",
         Route::Ready => "ready",
         Route::OpenApi => "openapi",
+        Route::Metrics => "metrics",
+        Route::Page => "page",
     }
 }
 
@@ -92,6 +94,8 @@ fn summary(route: Route) -> &'static str {
             "Whether the scheduler has started, and knows a node or has waited 5 s for one"
         }
         Route::OpenApi => "This description",
+        Route::Metrics => "What the process counts, for Prometheus: see docs/metrics.md",
+        Route::Page => "A page for people, which asks this API",
     }
 }
 
@@ -124,7 +128,13 @@ fn parameters(route: Route) -> Value {
                 named("query", "limit", false, limit, "No more nodes than that."),
             ])
         }
-        Route::Place | Route::Recent | Route::Live | Route::Ready | Route::OpenApi => json!([]),
+        Route::Place
+        | Route::Recent
+        | Route::Live
+        | Route::Ready
+        | Route::OpenApi
+        | Route::Metrics
+        | Route::Page => json!([]),
     }
 }
 
@@ -133,6 +143,7 @@ fn content(schema: &str) -> Value {
 }
 
 fn responses(route: Route) -> Value {
+    // The name of a schema, or the type of a text.
     let (schema, description) = match route {
         Route::Place => ("Placed", "Every instance has a place."),
         Route::Recent => ("Decisions", "The decisions."),
@@ -145,10 +156,15 @@ fn responses(route: Route) -> Value {
         Route::Live => ("Live", "It lives."),
         Route::Ready => ("Ready", "It is ready."),
         Route::OpenApi => ("Any", "The description."),
+        Route::Metrics => ("text/plain", "The counts, in the text exposition format."),
+        Route::Page => ("text/html", "The page."),
     };
-    let mut responses = json!({
-        "200": { "description": description, "content": content(schema) },
-    });
+    let content = if schema.contains('/') {
+        json!({ schema: { "schema": { "type": "string" } } })
+    } else {
+        content(schema)
+    };
+    let mut responses = json!({ "200": { "description": description, "content": content } });
     let bad = (400, "The request makes no sense: `bad_request`.");
     let unknown = (404, "The node is not known: `not_found`.");
     let unanswered = (504, "The node did not answer in time: `unanswered`. Ask again.");
@@ -165,7 +181,12 @@ fn responses(route: Route) -> Value {
         Route::Nodes => &[bad],
         Route::Node => &[bad, unknown],
         Route::Drain | Route::Undrain => &[bad, unknown, unanswered],
-        Route::Recent | Route::Live | Route::Ready | Route::OpenApi => &[],
+        Route::Recent
+        | Route::Live
+        | Route::Ready
+        | Route::OpenApi
+        | Route::Metrics
+        | Route::Page => &[],
     };
     let access = [
         (401, "There is no token, or it is not known: `unauthorized`."),
@@ -185,7 +206,7 @@ fn responses(route: Route) -> Value {
                          `connection_over`."
         }
         Route::Ready => "Not yet: `starting`; or `overloaded`, `stopping`.",
-        Route::Live | Route::OpenApi => return responses,
+        Route::Live | Route::OpenApi | Route::Metrics | Route::Page => return responses,
         Route::Recent
         | Route::Allocation
         | Route::Confirm

@@ -2,7 +2,7 @@
 
 use super::access::Role;
 use super::problem::Problem;
-use super::{Api, allocations, nodes, openapi, placing};
+use super::{Api, allocations, nodes, openapi, page, placing};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request, State};
@@ -52,11 +52,15 @@ pub enum Route {
     Ready,
     /// The description of all of them.
     OpenApi,
+    /// What the process counts, for Prometheus.
+    Metrics,
+    /// A page for people.
+    Page,
 }
 
 impl Route {
     /// All.
-    pub const ALL: [Route; 12] = [
+    pub const ALL: [Route; 14] = [
         Route::Place,
         Route::Recent,
         Route::Allocation,
@@ -69,6 +73,8 @@ impl Route {
         Route::Live,
         Route::Ready,
         Route::OpenApi,
+        Route::Metrics,
+        Route::Page,
     ];
 
     /// The path, as in OpenAPI.
@@ -84,6 +90,8 @@ impl Route {
             Route::Live => "/health/live",
             Route::Ready => "/health/ready",
             Route::OpenApi => "/openapi.json",
+            Route::Metrics => "/metrics",
+            Route::Page => "/",
         }
     }
 
@@ -99,19 +107,28 @@ impl Route {
             | Route::Recent
             | Route::Live
             | Route::Ready
-            | Route::OpenApi => Method::GET,
+            | Route::OpenApi
+            | Route::Metrics
+            | Route::Page => Method::GET,
         }
     }
 
-    /// What one must be to use it; `None` if everyone may, and it is answered however much there is
-    /// to do.
+    /// What one must be to use it; `None` if everyone may.
     pub fn role(self) -> Option<Role> {
         match self {
             Route::Place | Route::Confirm | Route::Release => Some(Role::Place),
-            Route::Allocation | Route::Nodes | Route::Node | Route::Recent => Some(Role::Read),
+            Route::Allocation | Route::Nodes | Route::Node | Route::Recent | Route::Metrics => {
+                Some(Role::Read)
+            }
             Route::Drain | Route::Undrain => Some(Role::Admin),
-            Route::Live | Route::Ready | Route::OpenApi => None,
+            Route::Live | Route::Ready | Route::OpenApi | Route::Page => None,
         }
+    }
+
+    /// Whether it is answered however much there is to do: what anyone may use, and what says how
+    /// much there is.
+    fn needs_no_room(self) -> bool {
+        self.role().is_none() || self == Route::Metrics
     }
 
     fn handler(self) -> MethodRouter<Api> {
@@ -128,6 +145,8 @@ impl Route {
             Route::Live => routing::get(nodes::live),
             Route::Ready => routing::get(nodes::ready),
             Route::OpenApi => routing::get(async || axum::Json(openapi::document())),
+            Route::Metrics => routing::get(nodes::metrics),
+            Route::Page => routing::get(async || (page::headers(), page::HTML)),
         }
     }
 }
@@ -156,8 +175,12 @@ async fn guard(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let Some(role) = route.role() else { return Ok(next.run(request).await) };
-    api.access().allows(role, request.headers())?;
+    if let Some(role) = route.role() {
+        api.access().allows(role, request.headers())?;
+    }
+    if route.needs_no_room() {
+        return Ok(next.run(request).await);
+    }
     let _room = api.room.try_acquire().map_err(|_| Problem::overloaded())?;
     Ok(next.run(request).await)
 }

@@ -27,8 +27,9 @@ struct Bench {
 
 impl Bench {
     fn new(limits: Limits) -> Bench {
-        let post = Post::listen(LOOPBACK, None, None, Arc::new(Meters::default())).unwrap();
-        let (front, events) = Front::new(post.waker());
+        let meters = Arc::new(Meters::default());
+        let post = Post::listen(LOOPBACK, None, None, Arc::clone(&meters)).unwrap();
+        let (front, events) = Front::new(post.waker(), meters);
         let settings = Settings { limits, ..Settings::at(LOOPBACK) };
         let server = Server::start(&settings, front.clone(), PATIENCE).unwrap();
         Bench { server: Some(server), front, events, _post: post }
@@ -225,6 +226,9 @@ fn what_is_too_much_is_answered_at_once_and_whether_it_lives_even_then() {
     let call = bench.call();
     let over = bench.place(ONE).answer();
     assert!(is(&over, 503, "overloaded") && over.contains("retry-after: 1"), "{over}");
+    let metrics = bench.send("GET", "/metrics", "").answer();
+    assert!(metrics.starts_with("HTTP/1.1 200 "), "{metrics}");
+    assert!(metrics.contains("\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\n"));
     (connection.say)(answer(&call, Placement::Unavailable));
     assert!(is(&open.answer(), 503, "unavailable"));
     bench.closed();

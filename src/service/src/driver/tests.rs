@@ -3,7 +3,7 @@ use counterfoil_protocol::scheduler::Input;
 use counterfoil_protocol::{Actor, Address};
 use counterfoil_protocol::{
     AttemptId, AttemptNumber, Body, Call, ClassInventory, ClientId, Datagram, Demand, HostState,
-    Incarnation, Inventory, Machine, Node, NodeId, RequestId, ResourceClass, Scheduler,
+    Incarnation, Inventory, Machine, Node, NodeId, Notice, RequestId, ResourceClass, Scheduler,
     SchedulerId, Snapshot, Version, node,
 };
 use counterfoil_recording::{Reader, Run};
@@ -18,6 +18,7 @@ struct Around {
     events: Receiver<Never>,
     _say: Sender<Never>,
     carried_out: Vec<Output>,
+    meters: Meters,
 }
 
 /// Nothing ever happens but timers.
@@ -26,7 +27,7 @@ enum Never {}
 impl Around {
     fn new() -> Self {
         let (say, events) = channel();
-        Around { events, _say: say, carried_out: Vec::new() }
+        Around { events, _say: say, carried_out: Vec::new(), meters: Meters::default() }
     }
 
     fn sent(&self) -> impl Iterator<Item = &Datagram> {
@@ -63,6 +64,14 @@ where
 
     fn carry_out(&mut self, _: R::Id, output: Output) {
         self.carried_out.push(output);
+    }
+
+    fn meters(&self) -> Option<&Meters> {
+        Some(&self.meters)
+    }
+
+    fn count(&self, machines: &mut dyn Iterator<Item = &R>) {
+        self.meters.set(Gauge::Allocations, machines.count());
     }
 }
 
@@ -198,4 +207,26 @@ fn a_timer_is_given_once_it_is_due_and_again_when_it_is_set_again() {
     let announce = node::Input::Timer(counterfoil_protocol::Timer::Announce);
     assert_eq!(inputs, [announce.clone(), announce]);
     assert_eq!(driver.machine(NODE).timers(), [counterfoil_protocol::Timer::Announce]);
+}
+
+#[test]
+fn what_happens_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut around = Around::new();
+    let mut driver = scheduler(dir.path(), 1, &mut around).unwrap();
+    let header = std::fs::metadata(dir.path().join("s1.1.recording")).unwrap().len();
+    driver
+        .give([Input::Meet(NODE), snapshot()].map(|input| (SCHEDULER, input)), &mut around)
+        .unwrap();
+    assert!(driver.turn(&mut around).unwrap().is_continue());
+    let meters = &around.meters;
+    let count = |notice| meters.notices().find(|(of, _)| *of == notice).unwrap().1;
+    assert_eq!((count(Notice::NodeMet), count(Notice::SnapshotApplied)), (1, 1));
+    assert_eq!((meters.commits().count, meters.records()), (1, 1), "its life");
+    let written = std::fs::metadata(dir.path().join("s1.1.recording")).unwrap().len() - header;
+    assert_eq!(meters.recorded_bytes(), written);
+    let turns = (meters.turns().count, meters.turn_inputs().sum);
+    assert_eq!(turns, (1, 1), "a timer of the scheduler");
+    assert_eq!(meters.gauge(Gauge::TimersSet), driver.timers.len() as u64);
+    assert_eq!(meters.gauge(Gauge::Allocations), 1, "the one machine was shown");
 }

@@ -7,7 +7,7 @@ use super::orders::Orders;
 use super::recent::Recent;
 use crate::book::{Book, ROUND};
 use crate::driver::Outside;
-use crate::meters::{Drop, Meters};
+use crate::meters::{Drop, Gauge, Meters};
 use crate::post::Post;
 use crate::wire::{FromClient, Message, Peer, ToClient};
 use counterfoil_placement::Index;
@@ -156,6 +156,7 @@ impl AroundScheduler {
     }
 
     fn on_event(&mut self, event: Event, inputs: &mut Vec<(SchedulerId, Input)>) {
+        self.meters.waits_no_more();
         match event {
             Event::Opened(client, connection) => self.on_opened(client, connection, inputs),
             Event::Said(client, connection, said) => {
@@ -362,6 +363,9 @@ impl Outside<Scheduler> for AroundScheduler {
         let attempt = machine.attempts.get(id);
         let eligible = |node| machine.eligible(*id, node);
         let node = attempt.and_then(|attempt| self.index.pick(&attempt.demand, eligible));
+        if let Some(heard) = node.and_then(|node| self.book.heard_ago(node)) {
+            self.meters.chosen(heard);
+        }
         if let (Some(attempt), Some(_)) = (attempt, node) {
             self.recent.on_chosen(attempt.client, *id);
         }
@@ -387,6 +391,28 @@ impl Outside<Scheduler> for AroundScheduler {
     fn flush(&mut self) {
         self.post.flush();
         self.book.end_turn();
+    }
+
+    fn meters(&self) -> Option<&Meters> {
+        Some(&self.meters)
+    }
+
+    fn count(&self, machines: &mut dyn Iterator<Item = &Scheduler>) {
+        let (mut attempts, mut nodes) = (0, [0; 3]);
+        for machine in machines {
+            attempts += machine.attempts.len();
+            for peer in machine.nodes.values() {
+                let place = match peer.presence {
+                    Presence::Present => 0,
+                    Presence::Suspected => 1,
+                    Presence::Departed(_) => 2,
+                };
+                nodes[place] += 1;
+            }
+        }
+        self.meters.set(Gauge::AttemptsPending, attempts);
+        let gauges = [Gauge::NodesPresent, Gauge::NodesSuspected, Gauge::NodesDeparted];
+        gauges.into_iter().zip(nodes).for_each(|(gauge, count)| self.meters.set(gauge, count));
     }
 }
 

@@ -2,12 +2,14 @@
 
 use super::recent::Decision;
 use crate::key::Keys;
+use crate::meters::Meters;
 use crate::post::Waker;
 use crate::wire::{FromClient, Order, ToClient};
 use counterfoil_protocol::node::Allocation;
 use counterfoil_protocol::{ClaimId, ClientId, NodeId, Scheduler};
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 /// Things that were said and were not yet taken in. One more call is turned away, and whoever has
@@ -115,13 +117,20 @@ pub enum NotTaken {
 pub struct Front {
     events: SyncSender<Event>,
     waker: Waker,
+    meters: Arc<Meters>,
 }
 
 impl Front {
-    /// Speaks to whoever takes events from the other end and is woken by `waker`.
-    pub fn new(waker: Waker) -> (Front, Receiver<Event>) {
+    /// Speaks to whoever takes events from the other end, is woken by `waker` and counts in
+    /// `meters`, where it says of each event that it waits no more.
+    pub fn new(waker: Waker, meters: Arc<Meters>) -> (Front, Receiver<Event>) {
         let (events, happened) = sync_channel(EVENTS_MAX);
-        (Front { events, waker }, happened)
+        (Front { events, waker, meters }, happened)
+    }
+
+    /// What the scheduler counts.
+    pub fn meters(&self) -> &Meters {
+        &self.meters
     }
 
     /// Says what happens, now or not at all.
@@ -129,9 +138,13 @@ impl Front {
     /// # Errors
     /// If there is too much to take in, or nobody to take it.
     pub fn offer(&self, event: Event) -> Result<(), NotTaken> {
-        let offered = self.events.try_send(event).map_err(|error| match error {
-            TrySendError::Full(_) => NotTaken::Overloaded,
-            TrySendError::Disconnected(_) => NotTaken::Stopped,
+        self.meters.waits();
+        let offered = self.events.try_send(event).map_err(|error| {
+            self.meters.waits_no_more();
+            match error {
+                TrySendError::Full(_) => NotTaken::Overloaded,
+                TrySendError::Disconnected(_) => NotTaken::Stopped,
+            }
         });
         self.waker.wake();
         offered
@@ -144,7 +157,11 @@ impl Front {
     pub fn say(&self, event: Event) -> Result<(), NotTaken> {
         // Woken first, so that whoever must make room is not asleep.
         self.waker.wake();
-        let said = self.events.send(event).map_err(|_| NotTaken::Stopped);
+        self.meters.waits();
+        let said = self.events.send(event).map_err(|_| {
+            self.meters.waits_no_more();
+            NotTaken::Stopped
+        });
         self.waker.wake();
         said
     }

@@ -72,6 +72,10 @@ pub struct NodeSettings {
     /// How to log; for a flag see --log-format
     #[arg(skip)]
     pub log_format: Option<String>,
+    /// Where to answer GET /metrics and /health/live, IP:PORT; port 0 takes a free one. Plain HTTP,
+    /// for everyone who reaches it: keep it on loopback, or on a network of operators
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
     /// See [`Network`].
     #[command(flatten)]
     pub network: Network,
@@ -395,7 +399,8 @@ impl NodeSettings {
         let config = config(limits, intervals, layers)?;
         let common = common(network, storage, (config, monitor.watch(layers)?), layers)?;
         let inventory = NodeSettings::inventory(layers)?;
-        Ok((id, node::Options { ids: Vec::<NodeId>::new(), inventory, common }))
+        let metrics = settings.metrics;
+        Ok((id, node::Options { ids: Vec::<NodeId>::new(), inventory, metrics, common }))
     }
 
     /// What nodes have by `layers`.

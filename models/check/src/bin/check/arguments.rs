@@ -48,6 +48,16 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", default_value_t = Budget::default().states_max)]
         states: usize,
     },
+    /// Judge recordings of the running service: rebuild every run with the real machines, check every
+    /// property at every step, and that whatever arrived was sent.
+    Validate {
+        /// Recordings, or folders of them: of all processes of a cluster, to judge them together.
+        #[arg(required = true)]
+        recordings: Vec<PathBuf>,
+        /// The form of the report.
+        #[arg(long, value_enum, default_value_t = Format::Human)]
+        format: Format,
+    },
     /// Choose actions by hand.
     Explore {
         /// A name that `check list` prints, or a file.

@@ -12,6 +12,7 @@ use counterfoil_check::checker::WorldModel;
 use counterfoil_check::progress::{INTERRUPTED, Limit, Watch};
 use counterfoil_check::report::{Summary, TraceCounts, Verdict, trace_name};
 use counterfoil_check::run::{self, Found, Options, Report};
+use counterfoil_check::validate::{self, validate};
 use counterfoil_check::walks::command::Telling;
 use counterfoil_check::{suite, walks};
 use counterfoil_protocol::Rule;
@@ -24,7 +25,7 @@ use counterfoil_world::{
 };
 use stateright::Model;
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -62,9 +63,27 @@ fn main() -> ExitCode {
             let out = out.unwrap_or_else(|| beside(&trace));
             with_trace(&trace, |trace| minimise_one(trace, &out, states))
         }
+        Command::Validate { recordings, format } => validate_all(&recordings, format),
         Command::Explore { scenario, web } => explore(&scenario, web),
     };
     ExitCode::from(code)
+}
+
+fn validate_all(recordings: &[PathBuf], format: Format) -> u8 {
+    let validation = match validate(recordings) {
+        Ok(validation) => validation,
+        Err(error) => return complain(&format!("a recording or folder: {error}"), UNREADABLE),
+    };
+    match format {
+        Format::Human => print(&format!("{validation}\n")),
+        Format::Json => print(&format!("{:#}\n", validation.json())),
+    }
+    match validation.verdict() {
+        validate::Verdict::Valid => 0,
+        validate::Verdict::Violated => FINDING,
+        validate::Verdict::Diverged => DIVERGED,
+        validate::Verdict::Unreadable | validate::Verdict::Nothing => UNREADABLE,
+    }
 }
 
 fn run_scenarios(options: &Run) -> u8 {

@@ -14,7 +14,7 @@ fn around() -> (AroundScheduler, Front) {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let meters = Arc::new(Meters::default());
     let post = Post::listen(any, None, None, Arc::clone(&meters)).unwrap();
-    let (front, events) = Front::new(post.waker());
+    let (front, events) = Front::new(post.waker(), Arc::clone(&meters));
     (
         AroundScheduler::new(ID, post, Index::new(PolicyName::Spread.policy(), 1), events, meters),
         front,
@@ -61,11 +61,15 @@ fn the_end_of_an_old_connection_comes_before_the_calls_over_the_new_one_and_not_
     {
         front.say(event).unwrap();
     }
+    let waiting = || front.meters().gauge(Gauge::EventsWaiting);
+    assert_eq!(waiting(), 7);
     assert_eq!(batch(&mut around), [Input::Call(CLIENT, call(1))]);
+    assert_eq!(waiting(), 5, "what was left for the next turn waits");
     let second = [Input::Disconnected(CLIENT), Input::Call(CLIENT, call(2))];
     assert_eq!(batch(&mut around), second);
     assert_eq!(batch(&mut around), [Input::Call(CLIENT, call(4))]);
     assert_eq!(batch(&mut around), []);
+    assert_eq!(waiting(), 0);
     assert!(is_shut(&first_end));
     front.say(closed(1)).unwrap();
     assert_eq!(batch(&mut around), [Input::Disconnected(CLIENT)]);
