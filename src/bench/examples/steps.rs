@@ -98,8 +98,5 @@ fn main() {
 /// Takes the first datagram off.
 fn datagram(out: &mut Vec<Output>) -> Option<Datagram> {
     let place = out.iter().position(|output| matches!(output, Output::Send(_)))?;
-    match out.remove(place) {
-        Output::Send(datagram) => Some(datagram),
-        _ => None,
-    }
+    if let Output::Send(datagram) = out.remove(place) { Some(datagram) } else { None }
 }

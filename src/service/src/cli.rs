@@ -69,7 +69,7 @@ enum Command {
     Scheduler(daemons::SchedulerArgs),
     /// Run a node, or many in one process, until SIGTERM or SIGINT.
     ///
-    /// Prints `ready UDP-ADDRESS` once it works, and tells systemd. A flag prevails over the
+    /// Prints `ready UDP-ADDRESS [METRICS-ADDRESS]` once it works, and tells systemd. A flag prevails over the
     /// environment, that over the file, that over the default.
     Node(daemons::NodeArgs),
     /// Run schedulers and nodes on this machine: a cluster to try, or to judge.

@@ -37,9 +37,17 @@ pub(crate) fn sums(nodes: &[Value]) -> Vec<String> {
     classes(nodes).iter().map(sum).collect()
 }
 
-/// How many nodes are as they should be.
+/// How many nodes are present.
 pub(crate) fn present(nodes: &[Value]) -> usize {
     nodes.iter().filter(|node| text(node, "presence") == "present").count()
+}
+
+/// So many nodes, first those that are not present or not up.
+pub(crate) fn odd_first(nodes: &[Value], count: usize) -> Vec<Value> {
+    let is_usual =
+        |node: &&Value| text(node, "presence") == "present" && text(node, "status") == "up";
+    let (usual, odd): (Vec<&Value>, Vec<&Value>) = nodes.iter().partition(is_usual);
+    odd.into_iter().chain(usual).take(count).cloned().collect()
 }
 
 fn row(node: &Value, classes: &[String]) -> Vec<String> {

@@ -91,30 +91,40 @@ pub(crate) fn look(remote: &Remote) -> Result<Seen, NoAnswer> {
     Ok(Seen { url, nodes, decisions: decisions.unwrap_or_default() })
 }
 
-/// What was seen, in at most `lines` lines.
+/// Decisions that are shown, at most.
+const DECISIONS_MAX: usize = 5;
+
+/// What was seen, in at most `lines` lines, if there are at least ten. Of nodes that do not all fit,
+/// those that are not as they should be come first.
 pub(crate) fn frame(seen: &Seen, lines: usize) -> Vec<String> {
     let (present, all) = (table::present(&seen.nodes), seen.nodes.len());
     let mut frame = vec![format!("{present} of {all} nodes present, as {} knows", seen.url)];
     frame.push(table::sums(&seen.nodes).join(" · "));
     frame.push(String::new());
-    let mut nodes = table::nodes(&seen.nodes);
-    let left = lines.saturating_sub(frame.len());
-    if nodes.len() > left {
-        let shown = left.saturating_sub(1);
-        let hidden = nodes.len() - shown;
-        nodes.truncate(shown);
-        nodes.push(format!("… {hidden} more nodes: counterfoil nodes"));
+    let decisions = decisions(seen, lines);
+    let room = lines.saturating_sub(frame.len() + decisions.len());
+    if seen.nodes.len() < room {
+        frame.extend(table::nodes(&seen.nodes));
+    } else {
+        // Its head, and a line that says how many are left out.
+        let shown = room.saturating_sub(2);
+        let nodes = table::odd_first(&seen.nodes, shown);
+        frame.extend(table::nodes(&nodes));
+        frame.push(format!("… {} more nodes: counterfoil nodes", seen.nodes.len() - nodes.len()));
     }
-    frame.extend(nodes);
-    let left = lines.saturating_sub(frame.len());
-    if left >= 3 && !seen.decisions.is_empty() {
-        frame.push(String::new());
-        frame.push("LAST DECISIONS".to_owned());
-        let rows: Vec<Vec<String>> =
-            seen.decisions.iter().take((left - 2).min(8)).map(decision).collect();
-        frame.extend(table::aligned(&rows));
-    }
+    frame.extend(decisions);
     frame
+}
+
+/// The last decisions, if there is room for them.
+fn decisions(seen: &Seen, lines: usize) -> Vec<String> {
+    if seen.decisions.is_empty() || lines < 2 * DECISIONS_MAX + 6 {
+        return Vec::new();
+    }
+    let rows = seen.decisions.iter().take(DECISIONS_MAX).map(decision).collect::<Vec<_>>();
+    let mut shown = vec![String::new(), "LAST DECISIONS".to_owned()];
+    shown.extend(table::aligned(&rows));
+    shown
 }
 
 fn decision(decision: &Value) -> Vec<String> {
@@ -150,8 +160,14 @@ mod tests {
             let frame = frame(&seen(count), 24);
             assert!(frame.len() <= 24, "{count}");
             let hidden = frame.iter().any(|line| line.starts_with('…'));
-            assert_eq!(hidden, count > 20, "{count}");
+            assert_eq!(hidden, count > 17, "{count}");
         }
+        let mut many = seen(100);
+        many.nodes[98]["presence"] = json!("suspected");
+        many.nodes[99]["status"] = json!("draining");
+        let odd = frame(&many, 24);
+        assert!(odd[4].starts_with("n99") && odd[5].starts_with("n100"), "{odd:?}");
+        assert!(odd[6].starts_with("n1 "), "{odd:?}");
         let small = frame(&seen(3), 24);
         assert!(small.iter().any(|line| line.contains("r7  n3  0 retries  12 µs")), "{small:?}");
         assert!(frame(&seen(100), usize::MAX).len() > 100);

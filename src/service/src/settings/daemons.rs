@@ -399,8 +399,8 @@ impl NodeSettings {
         let config = config(limits, intervals, layers)?;
         let common = common(network, storage, (config, monitor.watch(layers)?), layers)?;
         let inventory = NodeSettings::inventory(layers)?;
-        let (ids, metrics) = (Vec::<NodeId>::new(), settings.metrics);
-        Ok((id, node::Options { ids, inventory, metrics, common }))
+        let metrics = settings.metrics;
+        Ok((id, node::Options { ids: Vec::<NodeId>::new(), inventory, metrics, common }))
     }
 
     /// What nodes have by `layers`.

@@ -41,7 +41,6 @@ struct Live<'a> {
     size: &'a Size,
     place: Place,
     members: Vec<Member>,
-    urls: Vec<String>,
     seen: Option<Result<Seen, NoAnswer>>,
     screen: Screen,
 }
@@ -61,6 +60,8 @@ pub fn live(size: &Size, keep: Option<&Path>) -> Result<(), UpError> {
         }
     };
     prepare(root, size)?;
+    let folder = |source| UpError::Folder { path: root.to_owned(), source };
+    let root = &root.canonicalize().map_err(folder)?;
     let (say, events) = channel();
     let saying = Mutex::new(say.clone());
     let gone: Gone = Arc::new(move |actor: &str| {
@@ -77,10 +78,10 @@ pub fn live(size: &Size, keep: Option<&Path>) -> Result<(), UpError> {
     let place = Place { root: root.to_owned(), recordings: None, logs: true };
     let processes = place.start(size, &gone)?;
     let remote = place.remote(&processes)?;
-    let urls = processes.schedulers.iter().map(url).collect();
+    write_environment(&place, &remote)?;
     let Processes { schedulers, nodes } = processes;
     let members = schedulers.into_iter().chain(nodes).map(Member::Runs).collect();
-    let live = Live { size, place, members, urls, seen: None, screen: Screen::open() };
+    let live = Live { size, place, members, seen: None, screen: Screen::open() };
     live.run(&remote, &say, &events)
 }
 
@@ -104,6 +105,21 @@ fn prepare(root: &Path, size: &Size) -> Result<(), UpError> {
         }
         Err(error) => Err(folder(error)),
     }
+}
+
+/// Writes the file that tells a shell where the schedulers are.
+fn write_environment(place: &Place, remote: &Remote) -> Result<(), UpError> {
+    let path = place.root.join("env");
+    let (urls, token) = (remote.urls().join(","), quoted(&place.token()));
+    let text = format!("export COUNTERFOIL_API={urls}\nexport COUNTERFOIL_TOKEN_FILE={token}\n");
+    std::fs::write(&path, text).map_err(|source| UpError::Folder { path, source })
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 /// Whether someone holds the other end of standard input. A terminal, or nothing, does not end.
@@ -193,10 +209,8 @@ impl Live<'_> {
 
     /// A command to try.
     fn example(&self) -> String {
-        let token = self.place.token();
-        let token = token.display();
-        let urls = self.urls.join(",");
-        format!("counterfoil place --api {urls} --token-file {token} --vcpu 1 --memory-mb 512")
+        let environment = quoted(&self.place.root.join("env"));
+        format!(". {environment} && counterfoil place --vcpu 1 --memory-mb 512")
     }
 
     /// Says what there is, for whoever reads lines.
@@ -294,7 +308,14 @@ fn say_line(line: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::wrapped;
+    use super::{quoted, wrapped};
+    use std::path::Path;
+
+    #[test]
+    fn a_path_is_one_word_to_a_shell() {
+        assert_eq!(quoted(Path::new("/tmp/a-1.b")), "/tmp/a-1.b");
+        assert_eq!(quoted(Path::new("/tmp/it's here")), r"'/tmp/it'\''s here'");
+    }
 
     #[test]
     fn a_command_is_broken_so_that_it_can_be_copied() {

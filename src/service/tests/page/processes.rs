@@ -45,7 +45,7 @@ impl Process {
     /// A scheduler that finds `nodes`, and has its API at its last address.
     pub(crate) fn scheduler(nodes: &[&Process], data: &Path) -> Process {
         let peers: Vec<String> = nodes.iter().map(|node| node.addresses[0].to_string()).collect();
-        let mut args = vec!["--api", ANY, "--http", ANY];
+        let mut args = vec!["--api", ANY];
         args.extend(peers.iter().flat_map(|peer| ["--peer", peer]));
         Process::start("scheduler", 1, data, &args)
     }
