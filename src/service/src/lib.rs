@@ -4,6 +4,7 @@
 //! around a machine of each role; `up` is the client, and starts the others.
 
 pub mod book;
+pub mod cli;
 mod clients;
 pub mod driver;
 pub mod key;
@@ -12,8 +13,10 @@ pub mod meters;
 pub mod node;
 pub mod packet;
 pub mod post;
+pub mod remote;
 pub mod scheduler;
 pub mod serve;
+pub mod settings;
 pub mod stop;
 pub mod store;
 pub mod timers;

@@ -160,7 +160,8 @@ impl Common {
     }
 }
 
-/// Tells whoever started this process that it works now, and where: one line on standard output.
+/// Tells whoever started this process that it works now, and where: one line on standard output, and
+/// systemd that it does.
 pub(crate) fn say_ready(addresses: &[SocketAddr]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     write!(out, "ready")?;
@@ -168,5 +169,7 @@ pub(crate) fn say_ready(addresses: &[SocketAddr]) -> io::Result<()> {
         write!(out, " {address}")?;
     }
     writeln!(out)?;
-    out.flush()
+    out.flush()?;
+    // Without systemd this does nothing.
+    sd_notify::notify(&[sd_notify::NotifyState::Ready])
 }

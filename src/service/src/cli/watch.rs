@@ -1,0 +1,162 @@
+//! The subcommand `watch`: what a scheduler knows, again and again.
+
+use super::api::ApiArgs;
+use super::screen::Screen;
+use super::{Failure, Format, table};
+use crate::remote::{Method, NoAnswer, Remote};
+use crate::settings::Interval;
+use crate::stop;
+use clap::Args;
+use serde_json::Value;
+use std::process::ExitCode;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+
+#[derive(Args)]
+pub(super) struct WatchArgs {
+    /// From one look to the next
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    interval: Interval,
+    /// Look once, print it, and end
+    #[arg(long)]
+    once: bool,
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+/// What was seen by one look.
+pub(crate) struct Seen {
+    /// Who showed it.
+    pub(crate) url: String,
+    /// The nodes.
+    pub(crate) nodes: Vec<Value>,
+    /// The last decisions, the latest first.
+    pub(crate) decisions: Vec<Value>,
+}
+
+impl WatchArgs {
+    pub(super) fn run(&self) -> Result<ExitCode, Failure> {
+        let remote = self.api.remote()?;
+        if self.once {
+            let seen = look(&remote)?;
+            self.show(&seen, None);
+            return Ok(ExitCode::SUCCESS);
+        }
+        let (say, asked) = channel();
+        stop::when_asked(false, move |_| say.send(()).unwrap_or_default())
+            .map_err(crate::serve::ServeError::System)?;
+        let human = matches!(self.api.format, Format::Human);
+        let screen = human.then(Screen::open);
+        loop {
+            match (look(&remote), &screen) {
+                (Ok(seen), screen) => self.show(&seen, screen.as_ref()),
+                (Err(error), Some(screen)) => {
+                    screen.draw(&[format!("no answer: {error}"), "trying again".to_owned()]);
+                }
+                (Err(error), None) => tracing::warn!(%error, "no answer; trying again"),
+            }
+            match asked.recv_timeout(self.interval.0) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(ExitCode::SUCCESS),
+            }
+        }
+    }
+
+    fn show(&self, seen: &Seen, screen: Option<&Screen>) {
+        match (self.api.format, screen) {
+            (Format::Json, _) => {
+                let (url, nodes, decisions) = (&seen.url, &seen.nodes, &seen.decisions);
+                let seen = serde_json::json!({"api": url, "nodes": nodes, "decisions": decisions});
+                println!("{seen}");
+            }
+            (Format::Human, Some(screen)) if screen.is_terminal() => {
+                let (_, lines) = screen.size();
+                screen.draw(&frame(seen, lines));
+            }
+            (Format::Human, _) => {
+                frame(seen, usize::MAX).iter().for_each(|line| println!("{line}"));
+            }
+        }
+    }
+}
+
+/// What the first scheduler that answers knows.
+///
+/// # Errors
+/// If none answers.
+pub(crate) fn look(remote: &Remote) -> Result<Seen, NoAnswer> {
+    let (url, reply) = remote.ask_any(Method::Get, "/v1/nodes", None)?;
+    let Some(nodes) = reply.body.as_array().filter(|_| reply.status == 200) else {
+        return Err(reply.refused_by(&url));
+    };
+    let recent = remote.ask(&url, Method::Get, "/v1/requests/recent", None);
+    let decisions = recent.ok().filter(|reply| reply.status == 200);
+    let decisions = decisions.and_then(|reply| reply.body.as_array().cloned());
+    Ok(Seen { url, nodes: nodes.clone(), decisions: decisions.unwrap_or_default() })
+}
+
+/// What was seen, in at most `lines` lines.
+pub(crate) fn frame(seen: &Seen, lines: usize) -> Vec<String> {
+    let (present, all) = (table::present(&seen.nodes), seen.nodes.len());
+    let mut frame = vec![format!("{present} of {all} nodes present, as {} knows", seen.url)];
+    frame.push(table::sums(&seen.nodes).join(" · "));
+    frame.push(String::new());
+    let mut nodes = table::nodes(&seen.nodes);
+    let left = lines.saturating_sub(frame.len());
+    if nodes.len() > left {
+        let shown = left.saturating_sub(1);
+        let hidden = nodes.len() - shown;
+        nodes.truncate(shown);
+        nodes.push(format!("… {hidden} more nodes: counterfoil nodes"));
+    }
+    frame.extend(nodes);
+    let left = lines.saturating_sub(frame.len());
+    if left >= 3 && !seen.decisions.is_empty() {
+        frame.push(String::new());
+        frame.push("LAST DECISIONS".to_owned());
+        let rows: Vec<Vec<String>> =
+            seen.decisions.iter().take((left - 2).min(8)).map(decision).collect();
+        frame.extend(table::aligned(&rows));
+    }
+    frame
+}
+
+fn decision(decision: &Value) -> Vec<String> {
+    let text = |field: &str| {
+        let value = &decision[field];
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (!value.is_null()).then_some(text)
+    };
+    let what = match text("node") {
+        Some(node) => format!("n{}", node.trim_start_matches('n')),
+        None => text("why").or_else(|| text("error")).unwrap_or_else(|| "-".to_owned()),
+    };
+    let micros = text("microseconds").map_or_else(String::new, |micros| format!("{micros} µs"));
+    let retries = text("retries").map_or_else(String::new, |retries| format!("{retries} retries"));
+    vec![format!("r{}", text("request").unwrap_or_default()), what, retries, micros]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_frame_has_no_more_lines_than_the_terminal() {
+        let node = |n: u32| json!({"node": n, "status": "up", "presence": "present"});
+        let decisions = vec![json!({"request": 7, "node": 3, "retries": 0, "microseconds": 12})];
+        let seen = |count| Seen {
+            url: "http://x".to_owned(),
+            nodes: (1..=count).map(node).collect(),
+            decisions: decisions.clone(),
+        };
+        for count in [0, 1, 3, 15, 18, 19, 20, 21, 22, 100] {
+            let frame = frame(&seen(count), 24);
+            assert!(frame.len() <= 24, "{count}");
+            let hidden = frame.iter().any(|line| line.starts_with('…'));
+            assert_eq!(hidden, count > 20, "{count}");
+        }
+        let small = frame(&seen(3), 24);
+        assert!(small.iter().any(|line| line.contains("r7  n3  0 retries  12 µs")), "{small:?}");
+        assert!(frame(&seen(100), usize::MAX).len() > 100);
+    }
+}

@@ -1,0 +1,390 @@
+//! What a scheduler and a node are told.
+
+use super::inventory::InventorySettings;
+use super::layers::{Layers, SettingsError};
+use super::protocol::{IntervalSettings, LimitSettings, config};
+use crate::node::check_inventory;
+use crate::serve::{Common, ServeError};
+use crate::{node, scheduler};
+use clap::Args;
+use counterfoil_placement::PolicyName;
+use counterfoil_protocol::{Inventory, NodeId, SchedulerId};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Nodes that one process can have.
+const IDS_MAX: u32 = 100_000;
+
+/// What a scheduler is told.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SchedulerSettings {
+    /// The number of this scheduler, the same in all its lives; `auto` draws one at the first start
+    /// and keeps it in the data folder
+    #[arg(long, value_name = "N|auto")]
+    pub id: Option<Ids>,
+    /// How to pick one of the nodes that fit: spread, pack or random [default: spread]
+    #[arg(long, value_parser = policy)]
+    pub policy: Option<String>,
+    /// Where random choices start, 0 to 2^63 - 1 [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: Option<u64>,
+    /// What to log; for a flag see --log
+    #[arg(skip)]
+    pub log: Option<String>,
+    /// How to log; for a flag see --log-format
+    #[arg(skip)]
+    pub log_format: Option<String>,
+    /// See [`Network`].
+    #[command(flatten)]
+    pub network: Network,
+    /// See [`Api`].
+    #[command(flatten)]
+    pub api: Api,
+    /// See [`Storage`].
+    #[command(flatten)]
+    pub storage: Storage,
+    /// See [`LimitSettings`].
+    #[command(flatten)]
+    pub limits: LimitSettings,
+    /// See [`IntervalSettings`].
+    #[command(flatten)]
+    pub intervals: IntervalSettings,
+}
+
+/// What a process of nodes is told.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeSettings {
+    /// The number of this node, the same in all its lives, or a range as 1-1000 for a process with
+    /// many; `auto` draws one at the first start and keeps it in the data folder, so that a node
+    /// that lost its disk comes back under a new one, as it must
+    #[arg(long, value_name = "N|A-B|auto")]
+    pub id: Option<Ids>,
+    /// What to log; for a flag see --log
+    #[arg(skip)]
+    pub log: Option<String>,
+    /// How to log; for a flag see --log-format
+    #[arg(skip)]
+    pub log_format: Option<String>,
+    /// See [`Network`].
+    #[command(flatten)]
+    pub network: Network,
+    /// See [`Storage`].
+    #[command(flatten)]
+    pub storage: Storage,
+    /// See [`InventorySettings`].
+    #[arg(skip)]
+    pub inventory: InventorySettings,
+    /// See [`LimitSettings`].
+    #[command(flatten)]
+    pub limits: LimitSettings,
+    /// See [`IntervalSettings`].
+    #[command(flatten)]
+    pub intervals: IntervalSettings,
+}
+
+/// How others are found, and who is trusted.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "Network")]
+pub struct Network {
+    /// Where to listen for packets, IP:PORT; port 0 takes a free one
+    /// [default: 127.0.0.1:7400, of a node 127.0.0.1:7410]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Where others find it, IP:PORT, if that is not where it listens
+    #[arg(long, value_name = "ADDRESS")]
+    pub advertise: Option<SocketAddr>,
+    /// A process of the cluster, as HOST:PORT: any, for each knows others. More than once for more
+    #[arg(long = "peer", id = "peers", value_name = "HOST:PORT", value_delimiter = ',')]
+    pub peers: Option<Vec<String>>,
+    /// The file with the key of the cluster; `counterfoil key` makes one. Without one it listens on
+    /// loopback only. Read again on SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+}
+
+/// Where clients are served.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "API")]
+pub struct Api {
+    /// Where to listen for clients (HTTP), IP:PORT; port 0 takes a free one
+    /// [default: 127.0.0.1:7480]
+    #[arg(long = "api", id = "api_listen", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// What is kept on disk.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "Storage and process")]
+pub struct Storage {
+    /// The folder to keep what must survive a restart; made if there is none. Must be said
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// Record this life in a file, which must not be there, or in a folder if there are many nodes
+    #[arg(long, value_name = "PATH")]
+    pub recording: Option<PathBuf>,
+    /// Stop when standard input ends, too [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+          require_equals = true)]
+    pub until_stdin_closes: Option<bool>,
+}
+
+/// The numbers of the actors of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "IdsForm", into = "IdsForm")]
+pub enum Ids {
+    /// From the first to the last, both included.
+    Range(u32, u32),
+    /// One, drawn at the first start.
+    Auto,
+}
+
+/// How [`Ids`] stand in a file.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum IdsForm {
+    Number(u32),
+    Text(String),
+}
+
+impl FromStr for Ids {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Ids, String> {
+        let no_ids = || format!("{text:?} is no number, no range as 1-1000, and not \"auto\"");
+        let number = |text: &str| text.parse::<u32>().map_err(|_| no_ids());
+        if text == "auto" {
+            return Ok(Ids::Auto);
+        }
+        let (first, last) = match text.split_once('-') {
+            Some((first, last)) => (number(first)?, number(last)?),
+            None => (number(text)?, number(text)?),
+        };
+        if first > last {
+            return Err(format!("{text:?} ends before it begins"));
+        }
+        if last - first >= IDS_MAX {
+            return Err(format!("{text:?} are more than {IDS_MAX}: use more processes"));
+        }
+        Ok(Ids::Range(first, last))
+    }
+}
+
+impl TryFrom<IdsForm> for Ids {
+    type Error = String;
+    fn try_from(form: IdsForm) -> Result<Ids, String> {
+        match form {
+            IdsForm::Number(number) => Ok(Ids::Range(number, number)),
+            IdsForm::Text(text) => text.parse(),
+        }
+    }
+}
+
+impl From<Ids> for IdsForm {
+    fn from(ids: Ids) -> IdsForm {
+        match ids {
+            Ids::Range(first, last) if first == last => IdsForm::Number(first),
+            Ids::Range(first, last) => IdsForm::Text(format!("{first}-{last}")),
+            Ids::Auto => IdsForm::Text("auto".to_owned()),
+        }
+    }
+}
+
+/// The numbers that `ids` are. One that is drawn is kept in the folder `data`, for all lives.
+///
+/// # Errors
+/// If it cannot be drawn or kept, or what is kept there is no number.
+pub fn life_long_ids(ids: Ids, data: &Path) -> Result<Vec<u32>, ServeError> {
+    let drawn = match ids {
+        Ids::Range(first, last) => return Ok((first..=last).collect()),
+        Ids::Auto => data.join("id"),
+    };
+    let folder = |source| ServeError::Folder { path: data.to_owned(), source };
+    if let Ok(text) = std::fs::read_to_string(&drawn) {
+        let no_number = || folder(std::io::Error::other(format!("{drawn:?} holds no number")));
+        return Ok(vec![text.trim().parse().map_err(|_| no_number())?]);
+    }
+    std::fs::create_dir_all(data).map_err(folder)?;
+    let mut bytes = [0; 4];
+    let no_randomness = |error: getrandom::Error| folder(std::io::Error::other(error.to_string()));
+    getrandom::fill(&mut bytes).map_err(no_randomness)?;
+    let id = u32::from_le_bytes(bytes).max(1);
+    // In place at once or not at all.
+    let unfinished = data.join("id.new");
+    let keep = || {
+        std::fs::write(&unfinished, format!("{id}\n"))?;
+        std::fs::File::open(&unfinished)?.sync_all()?;
+        std::fs::rename(&unfinished, &drawn)?;
+        std::fs::File::open(data)?.sync_all()
+    };
+    keep().map_err(folder)?;
+    Ok(vec![id])
+}
+
+fn policy(text: &str) -> Result<String, String> {
+    let known: Result<PolicyName, _> = text.parse();
+    known.map(|policy| policy.as_str().to_owned()).map_err(|error| error.to_string())
+}
+
+impl Network {
+    fn defaults(listen: &str) -> Self {
+        let listen = listen.parse().expect("it is an address");
+        Network { listen: Some(listen), peers: Some(Vec::new()), ..Network::default() }
+    }
+}
+
+impl Storage {
+    fn defaults() -> Self {
+        Storage { until_stdin_closes: Some(false), ..Storage::default() }
+    }
+}
+
+fn common(
+    network: &Network,
+    storage: &Storage,
+    limits: &LimitSettings,
+    intervals: &IntervalSettings,
+    layers: &Layers,
+) -> Result<Common, SettingsError> {
+    let Some(data) = &storage.data else {
+        let problem = "there is no folder: say which with --data, COUNTERFOIL_DATA or the file";
+        return Err(layers.fault("storage.data", problem));
+    };
+    let common = Common {
+        listen: network.listen.expect("it has a default"),
+        advertise: network.advertise,
+        peers: network.peers.clone().unwrap_or_default(),
+        key_file: network.key_file.clone(),
+        data: Some(data.clone()),
+        recording: storage.recording.clone(),
+        until_stdin_closes: storage.until_stdin_closes == Some(true),
+        config: config(limits, intervals, layers)?,
+    };
+    for peer in &common.peers {
+        let port = peer.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none() {
+            return Err(layers.fault("network.peers", format!("{peer:?} is not HOST:PORT")));
+        }
+    }
+    let at_fault = match common.check() {
+        Ok(()) => return Ok(common),
+        Err(ServeError::Keyless(_)) => ("network.listen", common.check()),
+        Err(ServeError::Unspecified(_)) => ("network.advertise", common.check()),
+        Err(_) => ("network.key_file", common.check()),
+    };
+    let (setting, problem) = at_fault;
+    Err(layers.fault(setting, problem.expect_err("it was one above").to_string()))
+}
+
+fn id_of(id: Option<Ids>, layers: &Layers) -> Result<Ids, SettingsError> {
+    let problem = "there is no number: say which with --id, COUNTERFOIL_ID or the file";
+    id.ok_or_else(|| layers.fault("id", problem))
+}
+
+impl SchedulerSettings {
+    /// Defaults, file and flags together.
+    ///
+    /// # Errors
+    /// If the file cannot be used.
+    pub fn layers(file: Option<&Path>, given: &Self) -> Result<Layers, SettingsError> {
+        let defaults = SchedulerSettings {
+            policy: Some(PolicyName::default().as_str().to_owned()),
+            seed: Some(1),
+            log: Some("warn".to_owned()),
+            log_format: Some("text".to_owned()),
+            network: Network::defaults("127.0.0.1:7400"),
+            api: Api { listen: Some("127.0.0.1:7480".parse().expect("it is an address")) },
+            storage: Storage::defaults(),
+            limits: LimitSettings::defaults(),
+            intervals: IntervalSettings::defaults(),
+            ..SchedulerSettings::default()
+        };
+        Layers::read(&defaults, file, given)
+    }
+
+    /// What a scheduler is told by `layers`, and its number, which may still have to be drawn: until
+    /// then it is 0.
+    ///
+    /// # Errors
+    /// If something makes no sense.
+    pub fn options(layers: &Layers) -> Result<(Ids, scheduler::Options), SettingsError> {
+        let SchedulerSettings {
+            id, policy, seed, network, api, storage, limits, intervals, ..
+        } = layers.effective();
+        let id = match id_of(id, layers)? {
+            Ids::Range(first, last) if first != last => {
+                return Err(layers.fault("id", "a process has one scheduler, not a range"));
+            }
+            id @ (Ids::Range(..) | Ids::Auto) => id,
+        };
+        let policy: PolicyName = policy
+            .expect("it has a default")
+            .parse()
+            .map_err(|error| layers.fault("policy", format!("{error}")))?;
+        let options = scheduler::Options {
+            id: SchedulerId(0),
+            api: api.listen.expect("it has a default"),
+            policy: policy.policy(),
+            seed: seed.expect("it has a default"),
+            common: common(&network, &storage, &limits, &intervals, layers)?,
+        };
+        Ok((id, options))
+    }
+}
+
+impl NodeSettings {
+    /// Defaults, file and flags together.
+    ///
+    /// # Errors
+    /// If the file cannot be used.
+    pub fn layers(file: Option<&Path>, given: &Self) -> Result<Layers, SettingsError> {
+        let mut defaults = NodeSettings {
+            log: Some("warn".to_owned()),
+            log_format: Some("text".to_owned()),
+            network: Network::defaults("127.0.0.1:7410"),
+            storage: Storage::defaults(),
+            limits: LimitSettings::defaults(),
+            intervals: IntervalSettings::defaults(),
+            ..NodeSettings::default()
+        };
+        let layers = Layers::read(&defaults, file, given)?;
+        if layers.file_says("inventory.classes") {
+            return Ok(layers);
+        }
+        defaults.inventory = InventorySettings::usual();
+        Layers::read(&defaults, file, given)
+    }
+
+    /// What nodes are told by `layers`, and their numbers, of which one may still have to be drawn:
+    /// until then there are none.
+    ///
+    /// # Errors
+    /// If something makes no sense.
+    pub fn options(layers: &Layers) -> Result<(Ids, node::Options), SettingsError> {
+        let settings: NodeSettings = layers.effective();
+        let NodeSettings { id, network, storage, limits, intervals, .. } = &settings;
+        let id = id_of(*id, layers)?;
+        let common = common(network, storage, limits, intervals, layers)?;
+        let inventory = NodeSettings::inventory(layers)?;
+        Ok((id, node::Options { ids: Vec::<NodeId>::new(), inventory, common }))
+    }
+
+    /// What nodes have by `layers`.
+    ///
+    /// # Errors
+    /// If it makes no sense, or does not fit a packet.
+    pub fn inventory(layers: &Layers) -> Result<Inventory, SettingsError> {
+        let settings: NodeSettings = layers.effective();
+        let inventory = settings.inventory.inventory(layers)?;
+        let config = config(&settings.limits, &settings.intervals, layers)?;
+        let fits = check_inventory(&inventory, config.limits.groups_max);
+        fits.map_err(|error| layers.fault("inventory", error.to_string()))?;
+        Ok(inventory)
+    }
+}
