@@ -258,6 +258,7 @@ impl Cluster {
             let mut daemon = scheduler::Daemon::start(&scheduler::Options {
                 id: SchedulerId(id),
                 api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+                http: None,
                 policy: options.policy.policy(),
                 seed: options.seed.wrapping_add(u64::from(id)),
                 common: common(&format!("s{id}"), peers.clone(), true),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($repr:ty), $prefix:literal) => {
@@ -137,6 +138,39 @@ impl fmt::Debug for ClaimId {
     }
 }
 
+/// A text that names no claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimIdError(String);
+
+impl fmt::Display for ClaimIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no claim: a claim is written as s1.2:n3#4", self.0)
+    }
+}
+
+impl std::error::Error for ClaimIdError {}
+
+impl FromStr for ClaimId {
+    type Err = ClaimIdError;
+
+    /// The claim that is displayed so, and in no other way.
+    fn from_str(text: &str) -> Result<Self, ClaimIdError> {
+        let parts = || {
+            let (life, rest) = text.strip_prefix('s')?.split_once(":n")?;
+            let (scheduler, incarnation) = life.split_once('.')?;
+            let (node, number) = rest.split_once('#')?;
+            Some(ClaimId {
+                scheduler: SchedulerId(scheduler.parse().ok()?),
+                incarnation: Incarnation(incarnation.parse().ok()?),
+                node: NodeId(node.parse().ok()?),
+                number: ClaimNumber(number.parse().ok()?),
+            })
+        };
+        let claim = parts().filter(|claim| claim.to_string() == text);
+        claim.ok_or_else(|| ClaimIdError(text.to_owned()))
+    }
+}
+
 /// One attempt of a client to have its request placed, at one scheduler.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AttemptId {
@@ -206,5 +240,30 @@ impl fmt::Display for Address {
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_has_one_text() {
+        for (scheduler, life, node, number) in [(0, 0, 0, 0), (1, 2, 3, 4), (9, 10, 11, 12)] {
+            let claim = ClaimId {
+                scheduler: SchedulerId(scheduler),
+                incarnation: Incarnation(life),
+                node: NodeId(node),
+                number: ClaimNumber(number),
+            };
+            assert_eq!(claim.to_string().parse(), Ok(claim));
+        }
+        let most = format!("s{0}.{1}:n{0}#{1}", u32::MAX, u64::MAX);
+        assert_eq!(most.parse::<ClaimId>().unwrap().to_string(), most);
+        let one_more = "s4294967296.1:n1#0";
+        for other in ["", "s1.1:n3", "s1.1:n3#", "s01.1:n3#0", "s+1.1:n3#0", "s1.1:n3#0 ", one_more]
+        {
+            assert!(other.parse::<ClaimId>().is_err(), "{other}");
+        }
     }
 }

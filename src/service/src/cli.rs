@@ -11,6 +11,11 @@ mod table;
 mod up;
 mod watch;
 
+pub(crate) use key::write_secret;
+pub(crate) use screen::Screen;
+pub(crate) use table::aligned;
+pub(crate) use watch::{Seen, frame, look};
+
 use crate::key::KeyError;
 use crate::remote::{NoAnswer, RemoteError};
 use crate::serve::ServeError;
@@ -66,10 +71,15 @@ enum Command {
     /// Prints `ready UDP-ADDRESS` once it works, and tells systemd. A flag prevails over the
     /// environment, that over the file, that over the default.
     Node(daemons::NodeArgs),
-    /// Run schedulers and nodes on this machine, place a workload, and judge the run.
+    /// Run schedulers and nodes on this machine: a cluster to try, or to judge.
     ///
-    /// Every process records what it is given. In the end every run is rebuilt from its recording
-    /// and every property is checked at every step.
+    /// It shows what runs, and a command to try, until Ctrl-C, SIGTERM, or the end of standard input
+    /// if that is a pipe. A process that dies is started again after a second, as a service manager
+    /// would: kill a node by the pid that is shown, and watch it come back with its allocations. No
+    /// process outlives this one.
+    ///
+    /// With --place it is a trial run instead: it places a workload, stops, rebuilds every run from
+    /// its recording, and checks every property at every step.
     Up(up::UpArgs),
     /// Find a place for something, and confirm it.
     ///
@@ -158,7 +168,7 @@ impl Failure {
             | Failure::Serve(
                 ServeError::Keyless(_) | ServeError::Unspecified(_) | ServeError::TooMuch(_),
             )
-            | Failure::Up(UpError::NotEmpty(_)) => 2,
+            | Failure::Up(UpError::NotEmpty(_) | UpError::Other { .. }) => 2,
             Failure::Workload { .. }
             | Failure::Unreadable { .. }
             | Failure::Remote(RemoteError::Unreadable { .. } | RemoteError::Holds { .. })
@@ -188,6 +198,8 @@ impl Failure {
                 | UpError::Child(_)
                 | UpError::Store(_)
                 | UpError::Client(_)
+                | UpError::Remote(_)
+                | UpError::Refused(_)
                 | UpError::System(_),
             ) => 3,
             Failure::Up(UpError::Stopped) | Failure::Run(RunError::Interrupted) => 130,

@@ -3,6 +3,7 @@
 //! [`driver`] is the loop that all roles share. [`node`], [`scheduler`] and [`up`] are what is
 //! around a machine of each role; `up` is the client, and starts the others.
 
+pub mod api;
 pub mod book;
 pub mod cli;
 mod clients;

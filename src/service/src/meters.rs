@@ -80,7 +80,7 @@ impl Direction {
 }
 
 /// The kinds of messages, by name, in the order of their places.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 15] = [
     "claim",
     "verdict",
     "confirm",
@@ -94,6 +94,8 @@ pub const KINDS: [&str; 13] = [
     "who_is_there",
     "order",
     "ordered",
+    "look",
+    "seen",
 ];
 
 fn kind(message: &Message) -> usize {
@@ -113,6 +115,8 @@ fn kind(message: &Message) -> usize {
         Message::WhoIsThere { .. } => 10,
         Message::Order(..) => 11,
         Message::Ordered(_) => 12,
+        Message::Look(_) => 13,
+        Message::Seen(..) => 14,
     }
 }
 

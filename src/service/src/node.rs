@@ -16,8 +16,8 @@ use crate::store::Store;
 use crate::wire::{self, Message, OrderId, Peer, encode_message};
 use counterfoil_protocol::node::{Change, Input, Order};
 use counterfoil_protocol::{
-    Actor, Address, Body, Choice, Datagram, HostState, Incarnation, Inventory, Node, NodeId,
-    Output, Record, Resources, SchedulerId, Snapshot, Stamp, Version,
+    Actor, Address, Body, Choice, ClaimId, Datagram, HostState, Incarnation, Inventory, Node,
+    NodeId, Output, Record, Resources, SchedulerId, Snapshot, Stamp, Version,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -47,6 +47,8 @@ struct AroundNodes {
     lives: BTreeMap<NodeId, Incarnation>,
     /// The last order of each scheduler to each node.
     ordered: BTreeMap<(NodeId, SchedulerId), (Incarnation, u64)>,
+    /// Who asks for the allocation of which claim, to be answered once the turn is committed.
+    looks: Vec<(SocketAddr, ClaimId)>,
     events: Receiver<Event>,
     meters: Arc<Meters>,
     next_round: Instant,
@@ -180,6 +182,7 @@ impl Daemon {
             own: ids.iter().copied().collect(),
             lives: BTreeMap::new(),
             ordered: BTreeMap::new(),
+            looks: Vec::new(),
             events: happened,
             meters,
             next_round: Instant::now(),
@@ -221,7 +224,9 @@ impl Daemon {
     /// If they can no longer keep what they promised.
     pub fn run(self) -> Result<(), ServeError> {
         let Daemon { mut driver, mut around, .. } = self;
-        driver.run(&mut around)?;
+        while driver.turn(&mut around)?.is_continue() {
+            around.answer_looks(&driver);
+        }
         let leave: Vec<_> = around.own.iter().map(|id| (*id, Input::Order(Order::Leave))).collect();
         driver.give(leave, &mut around)?;
         around.meters.report();
@@ -349,8 +354,21 @@ impl AroundNodes {
                 self.book.answer(from, nodes, |to, message| post.send(to, &message));
             }
             Message::Order(id, order) => self.on_order(from, id, order, inputs),
-            Message::Ordered(_) => self.meters.dropped(Drop::Stranger),
+            Message::Look(claim) if self.own.contains(&claim.node) => {
+                self.looks.push((from, claim));
+            }
+            Message::Look(_) | Message::Ordered(_) | Message::Seen(..) => {
+                self.meters.dropped(Drop::Stranger);
+            }
         }
+    }
+
+    fn answer_looks(&mut self, driver: &Driver<Node>) {
+        for (from, claim) in self.looks.drain(..) {
+            let allocation = driver.machine(claim.node).durable.allocations.get(&claim).cloned();
+            self.post.send(from, &Message::Seen(claim, allocation));
+        }
+        self.post.flush();
     }
 
     fn greet(&mut self, to: SocketAddr) {
@@ -385,7 +403,7 @@ impl Outside<Node> for AroundNodes {
         inputs: &mut Vec<(NodeId, Input)>,
     ) -> io::Result<ControlFlow<()>> {
         self.take_in(inputs)?;
-        if inputs.is_empty() && !self.stops {
+        if inputs.is_empty() && self.looks.is_empty() && !self.stops {
             let until = deadline.map_or(self.next_round, |at| at.min(self.next_round));
             self.post.wait(Some(until))?;
             self.take_in(inputs)?;

@@ -1,5 +1,6 @@
 //! What the daemons have in common.
 
+use crate::api::ApiError;
 use crate::driver::DriverError;
 use crate::key::{KeyError, Keys};
 use crate::meters::Meters;
@@ -76,6 +77,9 @@ pub enum ServeError {
     /// What it has would not fit a packet.
     #[error("{0}")]
     TooMuch(String),
+    /// Its API cannot start.
+    #[error(transparent)]
+    Api(#[from] ApiError),
     /// Its driver cannot go on.
     #[error(transparent)]
     Driver(DriverError),

@@ -8,9 +8,10 @@
 //! takes more memory than a small multiple of what arrived.
 
 use crate::packet::MESSAGE_MAX;
+use counterfoil_protocol::node::Allocation;
 use counterfoil_protocol::{
-    Actor, Answer, Body, Call, Changes, ClientId, Datagram, Demand, HostState, Incarnation,
-    Inventory, NodeId, Placement, SchedulerId, Status,
+    Actor, Answer, Body, Call, Changes, ClaimId, ClientId, Datagram, Demand, HostState,
+    Incarnation, Inventory, NodeId, Placement, SchedulerId, Status,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,11 @@ pub enum Message {
     Order(OrderId, Order),
     /// Node to scheduler: the order has arrived.
     Ordered(OrderId),
+    /// Scheduler to node, when someone asks: what do you have for this claim? Answered by
+    /// [`Message::Seen`]; if either is lost, it is asked again. It changes nothing.
+    Look(ClaimId),
+    /// Node to scheduler: the allocation of this claim, if there is one, as it is on disk.
+    Seen(ClaimId, Option<Allocation>),
 }
 
 /// Names an order to a node, for ever.
@@ -295,7 +301,13 @@ impl Limited for Message {
         match self {
             Message::Datagram(datagram) => datagram.limited(),
             Message::Peers(peers) => within("peers", peers.len(), PEERS_MAX),
-            Message::WhoIsThere { .. } | Message::Order(..) | Message::Ordered(_) => Ok(()),
+            Message::Seen(_, allocation) => {
+                allocation.iter().try_for_each(|allocation| allocation.demand.limited())
+            }
+            Message::WhoIsThere { .. }
+            | Message::Order(..)
+            | Message::Ordered(_)
+            | Message::Look(_) => Ok(()),
         }
     }
 }

@@ -43,20 +43,20 @@ fn the_default_workload_is_mostly_placed_and_partly_refused() {
 #[test]
 fn a_node_and_a_scheduler_that_are_killed_halfway_change_no_promise() {
     for policy in ["spread", "random"] {
-        let report = fine(&["--count", "400", "--crash", "--policy", policy, "--seed", "4"]);
+        let report = fine(&["--place", "default", "--count", "400", "--crash", "--policy", policy, "--seed", "4"]);
         assert_eq!(number(&report, "runs_rebuilt"), 2 + 3 + 1 + 2, "both lives of the killed");
     }
 }
 
 #[test]
 fn the_only_node_and_the_only_scheduler_may_be_killed() {
-    let report = fine(&["--count", "200", "--crash", "--schedulers", "1", "--nodes", "1"]);
+    let report = fine(&["--place", "default", "--count", "200", "--crash", "--schedulers", "1", "--nodes", "1"]);
     assert_eq!(number(&report, "runs_rebuilt"), 1 + 1 + 1 + 2);
 }
 
 #[test]
 fn a_cluster_without_room_refuses_everything() {
-    let report = fine(&["--count", "100", "--memory-mb", "1024"]);
+    let report = fine(&["--place", "default", "--count", "100", "--memory-mb", "1024"]);
     assert_eq!(number(&report, "no_valid_host"), 100);
 }
 
@@ -81,7 +81,7 @@ fn a_row_without_meaning_is_named_and_nothing_is_placed() {
 fn a_file_that_is_not_there_is_unreadable_and_one_that_is_too_short_is_a_usage_error() {
     let output = up(&["--place", "/no/such/file.csv"]);
     assert_eq!(output.status.code(), Some(5));
-    let output = up(&["--count", "1000000"]);
+    let output = up(&["--place", "default", "--count", "1000000"]);
     assert_eq!(output.status.code(), Some(2));
     let output = up(&["--no-such-option"]);
     assert_eq!(output.status.code(), Some(2));
@@ -91,7 +91,7 @@ fn a_file_that_is_not_there_is_unreadable_and_one_that_is_too_short_is_a_usage_e
 fn what_is_kept_can_be_judged_again_and_is_not_written_over() {
     let dir = tempfile::tempdir().unwrap();
     let keep = dir.path().join("kept");
-    let args = ["--count", "50", "--crash", "--keep", keep.to_str().unwrap()];
+    let args = ["--place", "default", "--count", "50", "--crash", "--keep", keep.to_str().unwrap()];
     let report = fine(&args);
     let recordings: &Path = &keep.join("recordings");
     let again = counterfoil_recording::audit::audit(recordings).unwrap();

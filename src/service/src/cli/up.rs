@@ -18,40 +18,51 @@ pub(super) struct UpArgs {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     schedulers: u32,
     /// How many nodes to run.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     nodes: u32,
-    /// The workload: a CSV file with the columns of the Azure Trace for Packing 2020, or `default`.
-    ///
-    /// Departures count: before a row is placed, everything whose endtime is not after its
-    /// starttime is released; what is still being placed then is released as soon as it is.
-    #[arg(long, default_value = "default")]
-    place: PathBuf,
-    /// How many rows of it to place, from the first.
-    #[arg(long, default_value_t = 2000)]
-    count: usize,
-    /// VCPU for each unit of `cores`. Amounts are rounded up.
-    #[arg(long, default_value_t = 1.0, value_parser = factor)]
-    cpu_factor: f64,
-    /// MEMORY_MB for each unit of `ram`. Amounts are rounded up.
-    #[arg(long, default_value_t = 1024.0, value_parser = factor)]
-    memory_factor: f64,
-    /// How many requests to seek a place for at once.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
-    window: u16,
-    /// Halfway, kill a node and a scheduler, and start them again.
-    #[arg(long)]
-    crash: bool,
-    /// Keep everything that the processes wrote in this folder, which must be empty or not there.
-    #[arg(long)]
+    /// Keep everything that the processes write in this folder. A cluster that is started there
+    /// again finds its allocations; a trial run needs one that is empty or not there
+    #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
-    /// The form of the report.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
+    #[command(flatten)]
+    trial: TrialArgs,
     #[command(flatten)]
     picking: PickingArgs,
     /// What every node has.
     #[command(flatten)]
     inventory: InventoryFlags,
+}
+
+/// The trial run.
+#[derive(Args)]
+#[command(next_help_heading = "Trial run")]
+struct TrialArgs {
+    /// Place this workload, stop, and judge the run: a CSV file with the columns of the Azure Trace
+    /// for Packing 2020, or `default`
+    ///
+    /// Departures count: before a row is placed, everything whose endtime is not after its
+    /// starttime is released; what is still being placed then is released as soon as it is.
+    #[arg(long, value_name = "FILE")]
+    place: Option<PathBuf>,
+    /// How many rows of it to place, from the first
+    #[arg(long, value_name = "N", default_value_t = 2000, requires = "place")]
+    count: usize,
+    /// VCPU for each unit of `cores`. Amounts are rounded up
+    #[arg(long, default_value_t = 1.0, value_parser = factor, requires = "place")]
+    cpu_factor: f64,
+    /// MEMORY_MB for each unit of `ram`. Amounts are rounded up
+    #[arg(long, default_value_t = 1024.0, value_parser = factor, requires = "place")]
+    memory_factor: f64,
+    /// How many requests to seek a place for at once
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..),
+          requires = "place")]
+    window: u16,
+    /// Halfway, kill a node and a scheduler, and start them again
+    #[arg(long, requires = "place")]
+    crash: bool,
+    /// The form of the report
+    #[arg(long, value_enum, default_value_t = Format::Human, requires = "place")]
+    format: Format,
 }
 
 #[derive(Args)]
@@ -66,18 +77,33 @@ struct PickingArgs {
 
 impl UpArgs {
     pub(super) fn run(&self, log: LevelFilter) -> Result<ExitCode, Failure> {
-        let report = up::up(&up::Options {
+        let size = up::Size {
             schedulers: self.schedulers,
             nodes: self.nodes,
             node_args: node_args(&self.inventory),
             policy: self.picking.policy,
-            rows: self.rows()?,
-            window: self.window.into(),
-            crash: self.crash,
             seed: self.picking.seed,
-            keep: self.keep.clone(),
             log: log.to_string(),
-        })?;
+        };
+        match &self.trial.place {
+            Some(workload) => self.trial.run(size, workload, self.keep.clone()),
+            None => {
+                up::live(&size, self.keep.as_deref())?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+impl TrialArgs {
+    fn run(
+        &self,
+        size: up::Size,
+        workload: &Path,
+        keep: Option<PathBuf>,
+    ) -> Result<ExitCode, Failure> {
+        let (rows, window) = (self.rows(workload)?, self.window.into());
+        let report = up::trial(&up::Trial { size, rows, window, crash: self.crash, keep })?;
         match self.format {
             Format::Human => println!("{report}"),
             Format::Json => {
@@ -88,18 +114,18 @@ impl UpArgs {
     }
 
     /// The rows to place.
-    fn rows(&self) -> Result<Vec<Row>, Failure> {
-        let path = &self.place;
+    fn rows(&self, path: &Path) -> Result<Vec<Row>, Failure> {
         let factors = Factors { cpu: self.cpu_factor, memory: self.memory_factor };
         let read = if path == Path::new("default") {
             workload::read(workload::DEFAULT.as_bytes(), factors)
         } else {
-            let unreadable = |source| Failure::Unreadable { path: path.clone(), source };
+            let unreadable = |source| Failure::Unreadable { path: path.to_owned(), source };
             workload::read(File::open(path).map_err(unreadable)?, factors)
         };
-        let mut rows = read.map_err(|source| Failure::Workload { path: path.clone(), source })?;
+        let mut rows =
+            read.map_err(|source| Failure::Workload { path: path.to_owned(), source })?;
         if rows.len() < self.count {
-            let (path, rows, count) = (path.clone(), rows.len(), self.count);
+            let (path, rows, count) = (path.to_owned(), rows.len(), self.count);
             return Err(Failure::TooFewRows { path, rows, count });
         }
         rows.truncate(self.count);

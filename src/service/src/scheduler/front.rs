@@ -1,9 +1,11 @@
 //! How other threads of a scheduler's process speak to it: those of its API.
 
+use super::recent::Decision;
 use crate::key::Keys;
 use crate::post::Waker;
 use crate::wire::{FromClient, Order, ToClient};
-use counterfoil_protocol::{ClientId, NodeId, Scheduler};
+use counterfoil_protocol::node::Allocation;
+use counterfoil_protocol::{ClaimId, ClientId, NodeId, Scheduler};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -40,10 +42,26 @@ pub struct View {
     pub machine: Scheduler,
     /// Where each node listens, and how long ago it was heard, in the order of the machine's nodes.
     pub heard: Vec<(NodeId, SocketAddr, std::time::Duration)>,
+    /// What was decided of late, the latest first.
+    pub recent: Vec<Decision>,
 }
 
 /// Takes a view.
 pub type ToTheLooker = Box<dyn FnOnce(View) + Send>;
+
+/// What came of a question about an allocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// The node has said what it has: `None` if the claim has no allocation.
+    Answered(Option<Allocation>),
+    /// The node is not known.
+    Unknown,
+    /// The node did not answer in time.
+    Unanswered,
+}
+
+/// Takes what came of a question.
+pub type ToTheAsker = Box<dyn FnOnce(Seen) + Send>;
 
 /// What came of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +87,8 @@ pub enum Event {
     Closed(ClientId, ConnectionNumber),
     /// Someone wants to know what is known.
     Look(ToTheLooker),
+    /// Someone wants to know what the node of this claim has for it.
+    Ask(ClaimId, ToTheAsker),
     /// An operator orders something of a node.
     Order(NodeId, Order, ToTheOperator),
     /// Peers listen here.

@@ -1,6 +1,6 @@
 //! What came of a trial run.
 
-use super::Options;
+use super::Trial;
 use super::placing::Counts;
 use counterfoil_properties::Safety;
 use counterfoil_protocol::Notice;
@@ -61,7 +61,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(options: &Options, counts: Counts, audit: &Audit) -> Self {
+    pub(crate) fn new(trial: &Trial, counts: Counts, audit: &Audit) -> Self {
         let times = |notices: &[Notice]| -> u64 {
             notices.iter().filter_map(|notice| audit.notices.get(notice)).sum()
         };
@@ -80,7 +80,7 @@ impl Report {
                 .map(ToString::to_string)
                 .collect(),
             violations_count: audit.violations,
-            count: options.rows.len(),
+            count: trial.rows.len(),
             other: counts.other,
             attempts_repeated,
             claims_refused,
@@ -91,12 +91,12 @@ impl Report {
             checks_left_out: audit.left_out,
             properties: Safety::ALL.iter().map(|p| (p.name(), premise(p))).collect(),
             findings: audit.findings.iter().map(ToString::to_string).collect(),
-            schedulers: options.schedulers,
-            nodes: options.nodes,
-            policy: options.policy.as_str(),
-            window: options.window,
-            crash: options.crash,
-            seed: options.seed,
+            schedulers: trial.size.schedulers,
+            nodes: trial.size.nodes,
+            policy: trial.size.policy.as_str(),
+            window: trial.window,
+            crash: trial.crash,
+            seed: trial.size.seed,
         }
     }
 

@@ -1,5 +1,6 @@
 use super::*;
 use counterfoil_protocol::host_state::Changes;
+use counterfoil_protocol::node::AllocationState;
 use counterfoil_protocol::{
     Actor, Address, AttemptId, AttemptNumber, Claim, ClaimId, ClaimNumber, ClassInventory,
     Decision, Delta, Incarnation, Leave, Map, Name, NodeId, Reason, Refusal, RequestId,
@@ -188,7 +189,9 @@ fn decode_datagram(form: &[u8]) -> Result<Datagram, DecodeError> {
         Message::Peers(_)
         | Message::WhoIsThere { .. }
         | Message::Order(..)
-        | Message::Ordered(_) => Err(DecodeError::Malformed),
+        | Message::Ordered(_)
+        | Message::Look(_)
+        | Message::Seen(..) => Err(DecodeError::Malformed),
     }
 }
 
@@ -206,6 +209,22 @@ proptest! {
     fn a_datagram_arrives_as_it_was_sent(datagram in datagram()) {
         if let Some(arrived) = there_and_back(&datagram) {
             prop_assert_eq!(arrived, Ok(datagram));
+        }
+    }
+
+    #[test]
+    fn what_a_node_has_for_a_claim_arrives_as_it_was_sent(
+        claim in claim_id(), request in any::<u64>(), demand in demand(), at in stamp(),
+        there in any::<bool>(),
+    ) {
+        let state = AllocationState::Held;
+        let allocation = Allocation { request: RequestId(request), demand, at, state };
+        for message in [Message::Look(claim), Message::Seen(claim, there.then_some(allocation))] {
+            let mut bytes = Vec::new();
+            if encode_message(&message, &mut bytes).is_ok() {
+                let length = if bytes[0] < 0x80 { 1 } else { 2 };
+                prop_assert_eq!(decode_message(&bytes[length..]), Ok(message));
+            }
         }
     }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::scheduler::Front;
 use counterfoil_placement::PolicyName;
 use counterfoil_protocol::{AttemptId, AttemptNumber, Demand, RequestId};
 use std::net::Ipv4Addr;

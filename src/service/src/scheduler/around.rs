@@ -1,0 +1,392 @@
+//! What is around the machine of a scheduler, on its own thread.
+
+use super::Observe;
+use super::front::{Connection, ConnectionNumber, Event, ToTheLooker, View};
+use super::looks::Looks;
+use super::orders::Orders;
+use super::recent::Recent;
+use crate::book::{Book, ROUND};
+use crate::driver::Outside;
+use crate::meters::{Drop, Meters};
+use crate::post::Post;
+use crate::wire::{FromClient, Message, Peer, ToClient};
+use counterfoil_placement::Index;
+use counterfoil_protocol::scheduler::{Input, Presence};
+use counterfoil_protocol::{
+    Actor, Answer, Body, Call, Choice, ClientId, Datagram, Incarnation, NodeId, Output, Placement,
+    Scheduler, SchedulerId, Status,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+/// How long a scheduler that is to stop waits for verdicts on what it has claimed.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Events that one turn takes, at most.
+const BATCH_MAX: usize = 1024;
+
+/// What is around a scheduler.
+pub(super) struct AroundScheduler {
+    pub(super) id: SchedulerId,
+    life: Incarnation,
+    post: Post,
+    book: Book,
+    clients: BTreeMap<ClientId, Connection>,
+    index: Index,
+    /// The node of which the input that is being handled may change what is known.
+    touched: Option<NodeId>,
+    orders: Orders,
+    looks: Looks,
+    recent: Recent,
+    events: Receiver<Event>,
+    /// Events that were taken and are left for the next turn.
+    held: VecDeque<Event>,
+    /// Who is to be shown what is known, once the turn is over.
+    lookers: Vec<ToTheLooker>,
+    pub(super) meters: Arc<Meters>,
+    next_round: Instant,
+    /// By when it stops, if it is to.
+    stops: Option<Instant>,
+    pub(super) observe: Option<Observe>,
+}
+
+impl AroundScheduler {
+    pub(super) fn new(
+        id: SchedulerId,
+        post: Post,
+        index: Index,
+        events: Receiver<Event>,
+        meters: Arc<Meters>,
+    ) -> Self {
+        AroundScheduler {
+            id,
+            life: Incarnation::default(),
+            post,
+            book: Book::new(Vec::new()),
+            clients: BTreeMap::new(),
+            index,
+            touched: None,
+            orders: Orders::default(),
+            looks: Looks::default(),
+            recent: Recent::default(),
+            events,
+            held: VecDeque::new(),
+            lookers: Vec::new(),
+            meters,
+            next_round: Instant::now(),
+            stops: None,
+            observe: None,
+        }
+    }
+
+    /// Whether it is to stop.
+    pub(super) fn stops(&self) -> bool {
+        self.stops.is_some()
+    }
+
+    /// Makes the scheduler known to others from now on.
+    pub(super) fn introduce(&mut self, life: Incarnation) {
+        self.life = life;
+        let actor = Actor::Scheduler(self.id);
+        let address = self.post.address();
+        self.book.set_own(vec![Peer { actor, incarnation: life, address }]);
+    }
+
+    fn on_message(
+        &mut self,
+        from: SocketAddr,
+        message: Message,
+        now: Instant,
+        inputs: &mut Vec<(SchedulerId, Input)>,
+    ) {
+        match message {
+            Message::Datagram(datagram) => self.on_datagram(from, datagram, now, inputs),
+            Message::Peers(peers) => {
+                for peer in peers {
+                    let new = self.book.learn(peer, now);
+                    match peer.actor {
+                        Actor::Node(node) if new => inputs.push((self.id, Input::Meet(node))),
+                        Actor::Scheduler(_) if new => {
+                            let post = &mut self.post;
+                            self.book.introduce(peer.address, |to, m| post.send(to, &m));
+                        }
+                        Actor::Node(_) | Actor::Scheduler(_) | Actor::Client(_) => {}
+                    }
+                }
+            }
+            Message::WhoIsThere { nodes } => {
+                let post = &mut self.post;
+                self.book.answer(from, nodes, |to, message| post.send(to, &message));
+            }
+            Message::Ordered(id) => self.orders.on_ordered(id),
+            Message::Seen(claim, allocation) => self.looks.on_seen(claim, allocation),
+            Message::Order(..) | Message::Look(_) => self.meters.dropped(Drop::Stranger),
+        }
+    }
+
+    fn on_datagram(
+        &mut self,
+        from: SocketAddr,
+        datagram: Datagram,
+        now: Instant,
+        inputs: &mut Vec<(SchedulerId, Input)>,
+    ) {
+        match (datagram.src.actor, datagram.dst.actor) {
+            (Actor::Node(_), Actor::Scheduler(_)) => {
+                self.book.heard(datagram.src, from, now);
+                inputs.push((self.id, Input::Datagram(datagram)));
+            }
+            (Actor::Node(_), Actor::Client(client)) => match self.clients.get(&client) {
+                Some(connection) => (connection.say)(ToClient::Datagram(datagram)),
+                None => self.meters.dropped(Drop::Stranger),
+            },
+            (
+                Actor::Node(_) | Actor::Scheduler(_) | Actor::Client(_),
+                Actor::Node(_) | Actor::Scheduler(_) | Actor::Client(_),
+            ) => self.meters.dropped(Drop::Stranger),
+        }
+    }
+
+    fn on_event(&mut self, event: Event, inputs: &mut Vec<(SchedulerId, Input)>) {
+        match event {
+            Event::Opened(client, connection) => self.on_opened(client, connection, inputs),
+            Event::Said(client, connection, said) => {
+                if self.is_current(client, connection) {
+                    self.on_said(client, said, inputs);
+                }
+            }
+            Event::Closed(client, connection) => {
+                if self.is_current(client, connection) {
+                    self.clients.remove(&client);
+                    // Without a call open there is nothing for the machine to close.
+                    if self.recent.on_over(client) {
+                        inputs.push((self.id, Input::Disconnected(client)));
+                    }
+                }
+            }
+            Event::Look(tell) => self.lookers.push(tell),
+            Event::Ask(claim, asker) => self.looks.add(claim, asker, Instant::now()),
+            Event::Order(node, order, tell) => self.orders.add(node, order, tell, Instant::now()),
+            Event::Seeds(addresses) => self.book.add_seeds(addresses),
+            Event::Keys(keys) => self.post.set_keys(keys),
+            Event::Stop => self.stops = Some(Instant::now() + GRACE),
+        }
+    }
+
+    /// A client that is connected already connects anew: its old connection is over. The machine is
+    /// told before it is given anything that arrives over the new one, and not again when the old
+    /// one ends.
+    fn on_opened(
+        &mut self,
+        client: ClientId,
+        connection: Connection,
+        inputs: &mut Vec<(SchedulerId, Input)>,
+    ) {
+        let newer = |current: &Connection| current.number > connection.number;
+        if self.clients.get(&client).is_some_and(newer) {
+            // Its hello was read late, by another thread than that of the newer one.
+            return;
+        }
+        if self.clients.insert(client, connection).is_some() {
+            self.recent.on_over(client);
+            inputs.push((self.id, Input::Disconnected(client)));
+        }
+    }
+
+    fn on_said(
+        &mut self,
+        client: ClientId,
+        said: FromClient,
+        inputs: &mut Vec<(SchedulerId, Input)>,
+    ) {
+        match said {
+            FromClient::Hello(_) => tracing::warn!(%client, "said hello twice"),
+            FromClient::Call(Call { attempt, .. }) if self.stops.is_some() => {
+                let placement = Placement::Unavailable;
+                self.answer(client, Answer { attempt, placement });
+            }
+            FromClient::Call(call) => {
+                self.recent.on_call(client, call.attempt);
+                inputs.push((self.id, Input::Call(client, call)));
+            }
+            FromClient::Datagram(datagram) => self.pass_on(client, datagram),
+        }
+    }
+
+    /// Passes on what a client says to a node, unchanged.
+    fn pass_on(&mut self, client: ClientId, datagram: Datagram) {
+        let own = datagram.src.actor == Actor::Client(client);
+        match (&datagram.body, datagram.dst.actor) {
+            (Body::Confirm(_) | Body::Release(_), Actor::Node(_)) if own => self.send(datagram),
+            (
+                Body::Confirm(_)
+                | Body::Release(_)
+                | Body::Claim(_)
+                | Body::Verdict(_)
+                | Body::Delta(_)
+                | Body::Snapshot(_)
+                | Body::Resync(_)
+                | Body::Leave(_)
+                | Body::Superseded { .. },
+                Actor::Node(_) | Actor::Scheduler(_) | Actor::Client(_),
+            ) => self.meters.dropped(Drop::NotToBePassedOn),
+        }
+    }
+
+    fn send(&mut self, datagram: Datagram) {
+        match self.book.to(datagram.dst) {
+            Some(to) => self.post.send(to, &Message::Datagram(datagram)),
+            None => self.meters.dropped(Drop::Stranger),
+        }
+    }
+
+    fn answer(&mut self, client: ClientId, answer: Answer) {
+        self.recent.on_answer(client, &answer, &self.index);
+        if let Some(connection) = self.clients.get(&client) {
+            (connection.say)(ToClient::Answer(answer));
+        }
+    }
+
+    fn is_current(&self, client: ClientId, connection: ConnectionNumber) -> bool {
+        self.clients.get(&client).is_some_and(|current| current.number == connection)
+    }
+
+    /// Takes events, up to one that is to be left for the next turn: an answer leaves after its
+    /// turn, over the connection that the client has by then, so a turn in which a client calls is
+    /// of one connection of it.
+    fn take_events(&mut self, inputs: &mut Vec<(SchedulerId, Input)>) {
+        let room = BATCH_MAX.saturating_sub(self.held.len());
+        self.held.extend(self.events.try_iter().take(room));
+        let mut calling = BTreeSet::new();
+        while let Some(event) = self.held.pop_front() {
+            match &event {
+                Event::Said(client, ..) => {
+                    calling.insert(*client);
+                }
+                Event::Opened(client, _) | Event::Closed(client, _) if calling.contains(client) => {
+                    self.held.push_front(event);
+                    return;
+                }
+                Event::Opened(..)
+                | Event::Closed(..)
+                | Event::Look(_)
+                | Event::Ask(..)
+                | Event::Order(..)
+                | Event::Seeds(_)
+                | Event::Keys(_)
+                | Event::Stop => {}
+            }
+            self.on_event(event, inputs);
+        }
+    }
+
+    fn take_in(&mut self, inputs: &mut Vec<(SchedulerId, Input)>) -> io::Result<()> {
+        let mut messages = Vec::new();
+        self.post.receive(|from, message| messages.push((from, message)))?;
+        let now = Instant::now();
+        for (from, message) in messages {
+            self.on_message(from, message, now, inputs);
+        }
+        self.take_events(inputs);
+        if self.next_round <= now {
+            self.next_round = now + ROUND;
+            let post = &mut self.post;
+            self.book.round(now, |to, message| post.send(to, &message));
+            self.post.flush();
+        }
+        Ok(())
+    }
+
+    /// Shows what is known to whoever wants to know, and sends the orders that are due.
+    pub(super) fn show(&mut self, machine: &Scheduler) {
+        let by = (self.id, self.life);
+        let (post, book) = (&mut self.post, &self.book);
+        let now = Instant::now();
+        let mut say = |to, message| {
+            if let Some(to) = book.to(to) {
+                post.send(to, &message);
+            }
+        };
+        self.orders.send_due(by, machine, now, &mut say);
+        self.looks.send_due(machine, now, &mut say);
+        self.post.flush();
+        for tell in self.lookers.drain(..) {
+            let (heard, recent) = (self.book.heard_of(), self.recent.decisions());
+            tell(View { machine: machine.clone(), heard, recent });
+        }
+    }
+}
+
+impl Outside<Scheduler> for AroundScheduler {
+    fn wait(
+        &mut self,
+        deadline: Option<Instant>,
+        inputs: &mut Vec<(SchedulerId, Input)>,
+    ) -> io::Result<ControlFlow<()>> {
+        self.take_in(inputs)?;
+        let now = Instant::now();
+        let idle = inputs.is_empty() && self.lookers.is_empty() && self.held.is_empty();
+        if idle && self.stops.is_none_or(|at| at > now) {
+            let asked = self.orders.next_due().into_iter().chain(self.looks.next_due());
+            let own = asked.chain(self.stops).chain(deadline);
+            let until = own.fold(self.next_round, Instant::min);
+            self.post.wait(Some(until))?;
+            self.take_in(inputs)?;
+        }
+        let over = self.stops.is_some_and(|at| at <= now);
+        Ok(if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    fn before(&mut self, input: &Input) {
+        self.touched = input.node();
+    }
+
+    fn after(&mut self, machine: &Scheduler) {
+        let Some(node) = self.touched.take() else { return };
+        let Some(peer) = machine.nodes.get(&node) else { return self.index.remove(node) };
+        if let Some(host) = &peer.host {
+            let open = peer.presence == Presence::Present && host.state.status == Status::Up;
+            self.index.set(node, &host.state, &peer.set_aside(), open);
+        }
+    }
+
+    fn choose(&mut self, machine: &Scheduler, choice: &Choice) -> Option<Input> {
+        let Choice::Node(id) = choice else { return None };
+        let attempt = machine.attempts.get(id);
+        let eligible = |node| machine.eligible(*id, node);
+        let node = attempt.and_then(|attempt| self.index.pick(&attempt.demand, eligible));
+        if let (Some(attempt), Some(_)) = (attempt, node) {
+            self.recent.on_chosen(attempt.client, *id);
+        }
+        if let (Some(node), Some(observe)) = (node, &mut self.observe) {
+            observe(machine, node);
+        }
+        Some(Input::Chosen(*id, node))
+    }
+
+    fn carry_out(&mut self, _: SchedulerId, output: Output) {
+        match output {
+            Output::Send(datagram) => self.send(datagram),
+            Output::Answer(client, answer) => self.answer(client, answer),
+            Output::Persist(_)
+            | Output::Call(..)
+            | Output::SetTimer { .. }
+            | Output::Choose(_)
+            | Output::Ended(..)
+            | Output::Notice(_) => {}
+        }
+    }
+
+    fn flush(&mut self) {
+        self.post.flush();
+        self.book.end_turn();
+    }
+}
+
+#[cfg(test)]
+mod tests;
