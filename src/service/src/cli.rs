@@ -166,7 +166,10 @@ impl Failure {
             | Failure::NoAnswer(NoAnswer::Refused { status: 0..500, .. })
             | Failure::KeyThere { .. }
             | Failure::Serve(
-                ServeError::Keyless(_) | ServeError::Unspecified(_) | ServeError::TooMuch(_),
+                ServeError::Keyless(_)
+                | ServeError::Unspecified(_)
+                | ServeError::TooMuch(_)
+                | ServeError::Api(_),
             )
             | Failure::Up(UpError::NotEmpty(_) | UpError::Other { .. }) => 2,
             Failure::Workload { .. }

@@ -6,7 +6,6 @@
 pub mod api;
 pub mod book;
 pub mod cli;
-mod clients;
 pub mod driver;
 pub mod key;
 pub mod link;

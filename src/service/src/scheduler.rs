@@ -17,7 +17,7 @@ use crate::meters::Meters;
 use crate::serve::{Common, ServeError, say_ready};
 use crate::stop::{self, Asked};
 use crate::store::Store;
-use crate::{api, clients};
+use crate::api;
 use around::AroundScheduler;
 use counterfoil_placement::{Index, Policy};
 use counterfoil_protocol::{NodeId, Scheduler, SchedulerId};
@@ -59,21 +59,15 @@ pub struct Daemon {
 pub fn serve(options: &Options) -> Result<(), ServeError> {
     let Options { id, api, http, common, .. } = options;
     let daemon = Daemon::start(options)?;
-    let listener = std::net::TcpListener::bind(api)
-        .map_err(|source| ServeError::Listen { address: *api, source })?;
-    let mut addresses = vec![daemon.bound_to(), listener.local_addr()?];
-    clients::accept(listener, daemon.front())?;
     let lapse = common.config.intervals.lapse;
-    let start = |settings| api::Server::start(settings, daemon.front(), lapse);
-    let server = http.as_ref().map(start).transpose()?;
-    addresses.extend(server.as_ref().map(api::Server::address));
-    ask(common, &daemon.front(), server.as_ref().map(api::Server::handle))?;
+    let settings = http.clone().unwrap_or_else(|| api::Settings::at(*api));
+    let server = api::Server::start(&settings, daemon.front(), lapse)?;
+    let addresses = [daemon.bound_to(), server.address()];
+    ask(common, &daemon.front(), Some(server.handle()))?;
     tracing::info!(scheduler = %id, udp = %addresses[0], api = %addresses[1], "started");
     say_ready(&addresses)?;
     let result = daemon.run();
-    if let Some(server) = server {
-        server.stop();
-    }
+    server.stop();
     result?;
     tracing::info!(scheduler = %id, "stopped");
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::FaultError;
 use super::load::Load;
-use counterfoil_protocol::{Client, ClientId, Config, Intervals, Limits};
+use counterfoil_protocol::{Client, ClientId, Config, Intervals, Limits, Machine};
 use counterfoil_service::driver::Driver;
 use counterfoil_service::remote::{AroundClient, Remote};
 use counterfoil_service::store::Store;
@@ -85,10 +85,9 @@ impl Runs {
         self.waits_for.load(Ordering::SeqCst) == 0
     }
 
-    /// Ends it for good; how many lives it had.
-    pub(crate) fn stop(mut self) -> Result<u32, FaultError> {
-        self.end()?;
-        Ok(self.lives)
+    /// Ends it for good.
+    pub(crate) fn stop(&mut self) -> Result<(), FaultError> {
+        self.end()
     }
 }
 

@@ -25,6 +25,9 @@ const LONG_ONE_IN: u64 = 10;
 /// That one stays for so long, on average.
 const LONG: Duration = Duration::from_secs(30);
 
+/// Every request asks for 1 of this class: by it allocations are counted.
+pub(crate) const COUNTED: &str = "DISK_GB";
+
 /// What came of the requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Requests {
@@ -132,7 +135,11 @@ impl Ledger {
 
     fn demand(&mut self) -> Demand {
         let vcpu = self.rng.u64(1..=2);
-        let resources = [(ResourceClass::Vcpu, vcpu), (ResourceClass::MemoryMb, 512 * vcpu)];
+        let resources = [
+            (ResourceClass::Vcpu, vcpu),
+            (ResourceClass::MemoryMb, 512 * vcpu),
+            (ResourceClass::DiskGb, 1),
+        ];
         Demand { resources: resources.into_iter().collect(), ..Demand::default() }
     }
 

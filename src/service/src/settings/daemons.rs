@@ -330,6 +330,7 @@ impl SchedulerSettings {
         let options = scheduler::Options {
             id: SchedulerId(0),
             api: api.listen.expect("it has a default"),
+            http: None,
             policy: policy.policy(),
             seed: seed.expect("it has a default"),
             common: common(&network, &storage, &limits, &intervals, layers)?,
