@@ -3,7 +3,7 @@
 use crate::{Check, History, Process, Step, Violation, all, path, within};
 use counterfoil_protocol::client::{Client, Input, Phase};
 use counterfoil_protocol::{
-    Actor, Body, Choice, ClaimId, Datagram, Decision, Outcome, Output, RequestId, Verdict,
+    Actor, Body, Choice, ClaimId, Datagram, Decision, Outcome, Output, RequestId, Set, Verdict,
 };
 
 /// See [`crate::Safety::VerdictsAreTrue`].
@@ -72,7 +72,10 @@ fn wanted(client: &Client, output: &Output) -> Option<(RequestId, &'static str)>
         Output::Ended(request, Outcome::Confirmed(_)) => Some((*request, confirms)),
         Output::Send(Datagram { body: Body::Confirm(claim), .. }) => {
             let of_claim = |phase: &Phase| match phase {
-                Phase::Confirming(c) | Phase::Confirmed(c) | Phase::Releasing(c) => c == claim,
+                Phase::Held(c)
+                | Phase::Confirming(c)
+                | Phase::Confirmed(c)
+                | Phase::Releasing(c) => c == claim,
                 Phase::Seeking | Phase::Ended(_) => false,
             };
             let found = client.requests.iter().find(|(_, request)| of_claim(&request.phase));
@@ -86,6 +89,88 @@ fn wanted(client: &Client, output: &Output) -> Option<(RequestId, &'static str)>
         | Output::Ended(..)
         | Output::Notice(_) => None,
     }
+}
+
+/// See [`crate::Safety::BundlesEndWhole`].
+pub(crate) fn bundles_end_whole(step: &Step, history: &History) -> Check {
+    let Process::Client { after, .. } = step.process else { return Check::Vacuous };
+    let said = step.outputs.iter().filter_map(|output| {
+        let (id, _) = wanted(after, output)?;
+        match output {
+            Output::Send(_) => Some(all_chosen(after, id, history)),
+            Output::Ended(..) => Some(all_confirmed(after, id, history)),
+            Output::Persist(_)
+            | Output::Call(..)
+            | Output::Answer(..)
+            | Output::SetTimer { .. }
+            | Output::Choose(_)
+            | Output::Notice(_) => None,
+        }
+    });
+    let over = after.requests.keys().map(|id| none_goes_on(after, *id, history));
+    all(said.chain(over).flatten())
+}
+
+/// The bundle of a request, as its user ordered it.
+fn bundle_of<'a>(
+    client: &Client,
+    id: RequestId,
+    history: &'a History,
+) -> Option<&'a Set<RequestId>> {
+    let asked = history.asked.get(&(client.id, id))?;
+    (!asked.bundle.is_empty()).then_some(&asked.bundle)
+}
+
+/// What is wrong with a confirm for a member: for another nothing was chosen.
+fn all_chosen(client: &Client, id: RequestId, history: &History) -> Option<Option<Violation>> {
+    let bundle = bundle_of(client, id, history)?;
+    let is_chosen = |member: &&RequestId| {
+        let asked = history.asked.get(&(client.id, **member));
+        asked.is_some_and(|asked| asked.chosen && asked.bundle == *bundle)
+    };
+    Some(bundle.iter().find(|member| !is_chosen(member)).map(|member| {
+        let me = Actor::Client(client.id);
+        let way = path(me, &[&"requests", member]);
+        Violation::new(format!("{me} confirms {id} only once it has chosen for {member} too"))
+            .fact("bundle", bundle, Vec::new())
+            .fact("other", client.requests.get(member), way)
+    }))
+}
+
+/// What is wrong with telling the user that a member is confirmed: another is not.
+fn all_confirmed(client: &Client, id: RequestId, history: &History) -> Option<Option<Violation>> {
+    let bundle = bundle_of(client, id, history)?;
+    let is_confirmed = |member: &&RequestId| {
+        let phase = client.requests.get(*member).map(|request| &request.phase);
+        let Some(Phase::Confirmed(claim)) = phase else { return false };
+        let grant = history.grants.get(claim);
+        grant.is_some_and(|grant| grant.confirmed && grant.ended.is_none())
+    };
+    Some(bundle.iter().find(|member| !is_confirmed(member)).map(|member| {
+        let me = Actor::Client(client.id);
+        let way = path(me, &[&"requests", member]);
+        Violation::new(format!("{me} tells that {id} is confirmed once {member} is too"))
+            .fact("bundle", bundle, Vec::new())
+            .fact("other", client.requests.get(member), way)
+    }))
+}
+
+/// What is wrong with the bundle of a member that is over: another is not.
+fn none_goes_on(client: &Client, id: RequestId, history: &History) -> Option<Option<Violation>> {
+    let bundle = bundle_of(client, id, history)?;
+    let is_over = |id: &RequestId| {
+        let phase = client.requests.get(id).map(|request| &request.phase);
+        phase.is_none_or(|phase| matches!(phase, Phase::Releasing(_) | Phase::Ended(_)))
+    };
+    let of_it = |member: &&RequestId| bundle_of(client, **member, history) == Some(bundle);
+    let goes_on = bundle.iter().filter(of_it).find(|member| is_over(&id) && !is_over(member));
+    Some(goes_on.map(|member| {
+        let me = Actor::Client(client.id);
+        let way = path(me, &[&"requests", member, &"phase"]);
+        Violation::new(format!("{me} gives up {member} when {id} is over"))
+            .fact("bundle", bundle, Vec::new())
+            .fact("other", client.requests.get(member), way)
+    }))
 }
 
 /// See [`crate::Safety::Bounded`].
@@ -108,5 +193,12 @@ pub(crate) fn bounded(client: &Client, history: &History) -> Check {
             within("attempts_max", size, max, || path(me, &[&"requests", id, &field]))
         })
     });
-    all(std::iter::once(all_requests).chain(each))
+    let bundles = client.requests.iter().map(|(id, request)| {
+        let asked = history.asked.get(&(client.id, *id)).map_or(0, |asked| asked.bundle.len());
+        let size = request.bundle.len().max(asked) as u64;
+        within("bundle_max", size, limits.bundle_max as u64, || {
+            path(me, &[&"requests", id, &"bundle"])
+        })
+    });
+    all(std::iter::once(all_requests).chain(each).chain(bundles))
 }

@@ -1,12 +1,15 @@
 //! What truly happened, gathered by observing every step. No machine reads it.
 
+mod asked;
+
 use crate::outputs::{allocations, ends, sent_anew, verdicts};
+use crate::scheduler::touched_nodes;
 use crate::{Process, Step, arithmetic};
 use counterfoil_protocol::node::{self, AllocationState};
 use counterfoil_protocol::{
-    Actor, AttemptId, AttemptNumber, Body, Choice, ClaimId, ClaimNumber, Client, ClientId,
-    Datagram, Decision, Demand, HostState, Incarnation, Map, NodeId, Output, Refusal, RequestId,
-    Scheduler, SchedulerId, Set, Stamp, Timer, Verdict, client, scheduler,
+    Actor, AttemptId, AttemptNumber, Body, ClaimId, ClaimNumber, ClientId, Datagram, Decision,
+    Demand, HostState, Incarnation, Map, NodeId, Output, Refusal, RequestId, Scheduler,
+    SchedulerId, Set, Stamp, Timer, Verdict, scheduler,
 };
 use serde::{Deserialize, Serialize};
 use std::ops::{Bound, RangeInclusive};
@@ -49,8 +52,14 @@ pub struct Tried {
 pub struct Asked {
     /// How many attempts were made.
     pub attempts: u32,
-    /// Whether its user gave it up.
+    /// Whether its user gave it up, or a member of its bundle.
     pub given_up: bool,
+    /// The bundle that its user ordered it in; empty if none.
+    #[serde(default)]
+    pub bundle: Set<RequestId>,
+    /// Of a member of a bundle: whether a choice was ever written for it.
+    #[serde(default)]
+    pub chosen: bool,
 }
 
 /// A grant.
@@ -101,7 +110,7 @@ impl History {
                 self.observe_node(before, input, after, step.outputs);
             }
             Process::Scheduler { before, input, after } => {
-                self.observe_scheduler(before, input, after, step.outputs);
+                self.observe_scheduler(before, input, after, step);
             }
             Process::Client { before, input, after } => {
                 self.observe_client(before, input, after, step.outputs);
@@ -223,12 +232,12 @@ impl History {
         before: Option<&Scheduler>,
         input: Option<&scheduler::Input>,
         after: &Scheduler,
-        outputs: &[Output],
+        step: &Step,
     ) {
         if before.is_none() {
             self.scheduler_ended(after.id, after.incarnation);
         }
-        for claim in sent_anew(before, outputs) {
+        for claim in sent_anew(before, step.outputs) {
             let sent = Sent { demand: claim.demand.clone(), granted: None };
             self.sent.insert(claim.claim, sent);
             if let Some(attempt) = attempt_of(after, claim.claim) {
@@ -242,10 +251,12 @@ impl History {
             let host = after.nodes.get(&claim.node).and_then(|peer| peer.host.as_ref());
             sent.granted.zip(host).is_some_and(|(at, host)| at <= host.stamp)
         };
-        let sent = self.sent_in(after.id, after.incarnation);
-        let covered = sent.filter(|(claim, sent)| is_covered(claim, sent));
-        for claim in covered.map(|(claim, _)| *claim).collect::<Vec<_>>() {
-            self.sent.remove(&claim);
+        for node in touched_nodes(step) {
+            let sent = self.sent_by(after, node);
+            let covered = sent.filter(|(claim, sent)| is_covered(claim, sent));
+            for claim in covered.map(|(claim, _)| *claim).collect::<Vec<_>>() {
+                self.sent.remove(&claim);
+            }
         }
         if before.is_some_and(|before| before.attempts.len() != after.attempts.len()) {
             let tried = self.tried.range(attempts_of(after.id, after.incarnation));
@@ -334,32 +345,6 @@ impl History {
             let is_late = peer.host.as_ref().is_some_and(|host| host.stamp > at);
             if !is_late && !self.departed.contains_key(&key) {
                 self.departed.insert(key, life);
-            }
-        }
-    }
-
-    fn observe_client(
-        &mut self,
-        before: Option<&Client>,
-        input: Option<&client::Input>,
-        after: &Client,
-        outputs: &[Output],
-    ) {
-        let requests = (after.id, RequestId(0))..=(after.id, RequestId(u64::MAX));
-        let on_record = |(_, request): &(ClientId, RequestId)| after.requests.contains_key(request);
-        let forgotten = self.asked.range(requests).map(|(key, _)| *key);
-        for key in forgotten.filter(|key| !on_record(key)).collect::<Vec<_>>() {
-            self.asked.remove(&key);
-        }
-        for output in outputs {
-            if let Output::Choose(Choice::Scheduler(attempt)) = output {
-                self.asked.entry((after.id, attempt.request)).or_default().attempts += 1;
-            }
-        }
-        if let Some(client::Input::Order(client::Order::Release(id))) = input {
-            let request = before.and_then(|before| before.requests.get(id));
-            if request.is_some_and(|r| !matches!(r.phase, client::Phase::Ended(_))) {
-                self.asked.entry((after.id, *id)).or_default().given_up = true;
             }
         }
     }

@@ -153,6 +153,9 @@ pub enum Safety {
     /// A request never has two confirmed allocations, and one that its user gave up is neither
     /// confirmed nor sought any more.
     OneConfirmedPerRequest,
+    /// A member of a bundle is confirmed only once a choice was written for each member, told to be
+    /// confirmed only once all are, and none goes on when another has ended otherwise.
+    BundlesEndWhole,
     /// Placed names a grant to this request; no valid host gives a true reason for every node known,
     /// and knows one.
     AnswersAreTrue,
@@ -160,7 +163,7 @@ pub enum Safety {
 
 impl Safety {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Safety; 13] = [
+    pub const ALL: [Safety; 14] = [
         Safety::NoOvercommit,
         Safety::GroupsAreKept,
         Safety::OneGrantPerClaim,
@@ -173,6 +176,7 @@ impl Safety {
         Safety::VerdictsAreTrue,
         Safety::AllocationsSurviveRestart,
         Safety::OneConfirmedPerRequest,
+        Safety::BundlesEndWhole,
         Safety::AnswersAreTrue,
     ];
 
@@ -191,6 +195,7 @@ impl Safety {
             Safety::VerdictsAreTrue => "verdicts_are_true",
             Safety::AllocationsSurviveRestart => "allocations_survive_restart",
             Safety::OneConfirmedPerRequest => "one_confirmed_per_request",
+            Safety::BundlesEndWhole => "bundles_end_whole",
             Safety::AnswersAreTrue => "answers_are_true",
         }
     }
@@ -246,6 +251,11 @@ impl Safety {
                 "A request never has two confirmed allocations, and one that its user gave up is \
                  neither confirmed nor sought any more."
             }
+            Safety::BundlesEndWhole => {
+                "A member of a bundle is confirmed only once a choice was written for each member, \
+                 told to be confirmed only once all are, and none goes on when another has ended \
+                 otherwise."
+            }
             Safety::AnswersAreTrue => {
                 "Placed names a grant to this request; no valid host gives a true reason for every \
                  node known, and knows one."
@@ -267,7 +277,7 @@ impl Safety {
             Safety::NoClaimToUnavailable => scheduler::no_claim_to_unavailable(step, history),
             Safety::Bounded => match step.process {
                 Process::Node { before, after, .. } => node::bounded(before, after),
-                Process::Scheduler { after, .. } => scheduler::bounded(after, history),
+                Process::Scheduler { .. } => scheduler::bounded(step, history),
                 Process::Client { after, .. } => client::bounded(after, history),
             },
             Safety::ViewsAreRealStates => scheduler::views_are_real_states(step, history),
@@ -282,6 +292,7 @@ impl Safety {
                 Process::Scheduler { .. } => Check::Vacuous,
                 Process::Client { .. } => client::one_confirmed_per_request(step, history),
             },
+            Safety::BundlesEndWhole => client::bundles_end_whole(step, history),
             Safety::AnswersAreTrue => scheduler::answers_are_true(step, history),
         }
     }

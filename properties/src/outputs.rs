@@ -1,7 +1,9 @@
 //! What a step wrote and sent.
 
 use counterfoil_protocol::node::{Allocation, Change};
-use counterfoil_protocol::{Body, Claim, ClaimId, Datagram, Output, Record, Scheduler, Verdict};
+use counterfoil_protocol::{
+    Body, Claim, ClaimId, Datagram, Output, Record, RequestId, Scheduler, Verdict, client,
+};
 
 /// What a node wrote.
 pub(crate) fn changes(outputs: &[Output]) -> impl Iterator<Item = &Change> {
@@ -31,6 +33,24 @@ pub(crate) fn ends(outputs: &[Output]) -> impl Iterator<Item = ClaimId> {
     changes(outputs).filter_map(|change| match change {
         Change::End(claim) => Some(*claim),
         Change::Life(_) | Change::Inventory(_) | Change::Status(_) | Change::Allocation(..) => None,
+    })
+}
+
+/// The requests for which a client wrote a choice.
+pub(crate) fn chosen(outputs: &[Output]) -> impl Iterator<Item = RequestId> {
+    outputs.iter().flat_map(|output| match output {
+        Output::Persist(Record::Client(client::Change::Choice(id, _))) => vec![*id],
+        Output::Persist(Record::Client(client::Change::Choices(choices))) => {
+            choices.keys().copied().collect()
+        }
+        Output::Persist(_)
+        | Output::Send(_)
+        | Output::Call(..)
+        | Output::Answer(..)
+        | Output::SetTimer { .. }
+        | Output::Choose(_)
+        | Output::Ended(..)
+        | Output::Notice(_) => Vec::new(),
     })
 }
 

@@ -17,6 +17,10 @@ pub enum Witness {
     RefusedApart,
     /// A claim is refused because none of a group is there.
     RefusedNear,
+    /// All members of a bundle are confirmed.
+    BundleConfirmed,
+    /// A bundle is given up because one member was.
+    BundleGivenUp,
     /// Two schedulers race for the last slot: one is refused for what the other was granted.
     RaceForTheLastSlot,
     /// A gap is found.
@@ -41,10 +45,12 @@ pub enum Witness {
 
 impl Witness {
     /// All of them.
-    pub const ALL: [Witness; 13] = [
+    pub const ALL: [Witness; 15] = [
         Witness::ClaimRefused,
         Witness::RefusedApart,
         Witness::RefusedNear,
+        Witness::BundleConfirmed,
+        Witness::BundleGivenUp,
         Witness::RaceForTheLastSlot,
         Witness::GapFound,
         Witness::ResyncByDelta,
@@ -63,6 +69,8 @@ impl Witness {
             Witness::ClaimRefused => "claim_refused",
             Witness::RefusedApart => "refused_apart",
             Witness::RefusedNear => "refused_near",
+            Witness::BundleConfirmed => "bundle_confirmed",
+            Witness::BundleGivenUp => "bundle_given_up",
             Witness::RaceForTheLastSlot => "race_for_the_last_slot",
             Witness::GapFound => "gap_found",
             Witness::ResyncByDelta => "resync_by_delta",
@@ -142,6 +150,8 @@ fn by_notice(notice: Notice) -> Option<Witness> {
         Notice::ResyncByDelta => Some(Witness::ResyncByDelta),
         Notice::ResyncBySnapshot => Some(Witness::ResyncBySnapshot),
         Notice::HoldLapsed => Some(Witness::HoldLapses),
+        Notice::BundleConfirmed => Some(Witness::BundleConfirmed),
+        Notice::BundleGivenUp => Some(Witness::BundleGivenUp),
         Notice::VerdictStale => Some(Witness::StaleVerdict),
         _ => None,
     }

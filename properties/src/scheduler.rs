@@ -4,9 +4,10 @@ use crate::outputs::sent_anew;
 use crate::{Check, History, Process, Step, Violation, all, arithmetic, path, within};
 use counterfoil_protocol::scheduler::{Host, Input, Presence, Reservation, Scheduler};
 use counterfoil_protocol::{
-    Actor, Answer, Body, Claim, ClaimId, Datagram, Decision, HostState, NodeId, Output, Placement,
-    Reason, Refusal, Status, Verdict,
+    Actor, Answer, Body, Claim, ClaimId, Datagram, Decision, HostState, Map, NodeId, Output,
+    Placement, Reason, Refusal, Status, Verdict,
 };
+use std::collections::BTreeSet;
 
 /// The cached states that this step changed: node, before, after.
 fn changed_views<'a>(
@@ -62,6 +63,49 @@ pub(crate) fn views_are_real_states(step: &Step, history: &History) -> Check {
     }))
 }
 
+/// The nodes of which the scheduler knows something else after the step than before, that its input
+/// is about, or of whose claims it was told or said something; all that it knows of, if it has just
+/// started.
+pub(crate) fn touched_nodes(step: &Step) -> BTreeSet<NodeId> {
+    let Process::Scheduler { before, input, after } = step.process else { return BTreeSet::new() };
+    let Some(before) = before else { return after.nodes.keys().copied().collect() };
+    let changed = after.nodes.changed_since(&before.nodes).map(|(node, ..)| *node);
+    let of_claim = |datagram: &Datagram| match &datagram.body {
+        Body::Verdict(verdict) => Some(verdict.claim.node),
+        Body::Claim(claim) => Some(claim.claim.node),
+        Body::Confirm(_)
+        | Body::Release(_)
+        | Body::Delta(_)
+        | Body::Snapshot(_)
+        | Body::Resync(_)
+        | Body::Leave(_)
+        | Body::Superseded { .. } => None,
+    };
+    let told = match input {
+        Some(Input::Datagram(datagram)) => of_claim(datagram),
+        Some(
+            Input::Timer(_)
+            | Input::Call(..)
+            | Input::Disconnected(_)
+            | Input::Chosen(..)
+            | Input::Meet(_),
+        )
+        | None => None,
+    };
+    let meant = input.and_then(Input::node);
+    let said = step.outputs.iter().filter_map(|output| match output {
+        Output::Send(datagram) => of_claim(datagram),
+        Output::Persist(_)
+        | Output::Call(..)
+        | Output::Answer(..)
+        | Output::SetTimer { .. }
+        | Output::Choose(_)
+        | Output::Ended(..)
+        | Output::Notice(_) => None,
+    });
+    changed.chain(told).chain(meant).chain(said).collect()
+}
+
 /// See [`crate::Safety::OwnClaimsCountOnce`].
 pub(crate) fn own_claims_count_once(step: &Step, history: &History) -> Check {
     let Process::Scheduler { before, after, .. } = step.process else { return Check::Vacuous };
@@ -69,15 +113,14 @@ pub(crate) fn own_claims_count_once(step: &Step, history: &History) -> Check {
         return Check::Vacuous;
     }
     let fits = sent_anew(before, step.outputs).map(|claim| does_not_fit(after, claim, history));
-    // Nodes and claims are in the order of nodes: one pass over both.
-    let mut sent = history.sent_in(after.id, after.incarnation).peekable();
-    let counted = after.nodes.iter().filter_map(|(node, peer)| {
-        while sent.next_if(|(claim, _)| claim.node < *node).is_some() {}
-        let none_sent = sent.peek().is_none_or(|(claim, _)| claim.node != *node);
-        if none_sent && peer.claims.is_empty() {
+    // What it owed at the other nodes, and what it sets aside there, is what it was before the step.
+    let touched = touched_nodes(step);
+    let counted = touched.iter().filter_map(|node| {
+        let peer = after.nodes.get(node)?;
+        let of_node = history.sent_by(after, *node);
+        if history.sent_by(after, *node).next().is_none() && peer.claims.is_empty() {
             return None;
         }
-        let of_node = std::iter::from_fn(|| sent.next_if(|(claim, _)| claim.node == *node));
         let owed = arithmetic::written(arithmetic::sum(of_node.map(|(_, sent)| &sent.demand)));
         let set_aside = peer.set_aside();
         Some((set_aside != owed).then(|| {
@@ -283,7 +326,12 @@ pub(crate) fn answers_are_true(step: &Step, history: &History) -> Check {
 }
 
 /// See [`crate::Safety::Bounded`].
-pub(crate) fn bounded(scheduler: &Scheduler, history: &History) -> Check {
+///
+/// What the step has not changed is within the limits if it was before.
+pub(crate) fn bounded(step: &Step, history: &History) -> Check {
+    let Process::Scheduler { before, after: scheduler, .. } = step.process else {
+        return Check::Vacuous;
+    };
     let limits = &scheduler.config().limits;
     let me = Actor::Scheduler(scheduler.id);
     let maps = [
@@ -293,12 +341,21 @@ pub(crate) fn bounded(scheduler: &Scheduler, history: &History) -> Check {
     let maps = maps.into_iter().map(|(limit, size, max, field)| {
         within(limit, size as u64, max as u64, || path(me, &[&field]))
     });
-    let windows = scheduler.nodes.iter().map(|(node, peer)| {
+    let nothing = Map::default();
+    let nodes = scheduler.nodes.changed_since(before.map_or(&nothing, |before| &before.nodes));
+    let nodes = nodes.filter_map(|(node, _, peer)| Some((node, peer?)));
+    let windows = nodes.map(|(node, peer)| {
         within("claims_open_max", peer.claims.len() as u64, limits.claims_open_max, || {
             path(me, &[&"nodes", node, &"claims"])
         })
     });
-    let attempts = scheduler.attempts.iter().map(|(id, attempt)| {
+    let none = Map::default();
+    let changed = || {
+        let before = before.map_or(&none, |before| &before.attempts);
+        let changed = scheduler.attempts.changed_since(before);
+        changed.filter_map(|(id, _, attempt)| Some((id, attempt?)))
+    };
+    let attempts = changed().map(|(id, attempt)| {
         let tried = history.tried.get(&(scheduler.id, scheduler.incarnation, *id));
         let made = attempt.claims_made.max(tried.map_or(0, |tried| tried.claims));
         let max = limits.claims_per_attempt_max;
@@ -306,7 +363,7 @@ pub(crate) fn bounded(scheduler: &Scheduler, history: &History) -> Check {
             path(me, &[&"attempts", id, &"claims_made"])
         })
     });
-    let refusals = scheduler.attempts.iter().map(|(id, attempt)| {
+    let refusals = changed().map(|(id, attempt)| {
         within("nodes_max", attempt.refusals.len() as u64, limits.nodes_max as u64, || {
             path(me, &[&"attempts", id, &"refusals"])
         })

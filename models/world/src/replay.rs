@@ -343,6 +343,11 @@ pub fn describe<P: Protocol>(world: &World<P>, action: &Action<P>) -> String {
 
 fn describe_outside(outside: &Outside) -> String {
     match outside {
+        Outside::PlaceTogether(requests) => {
+            let requests =
+                requests.values().map(|one| describe_outside(&Outside::Place(one.clone())));
+            requests.collect::<Vec<String>>().join(", together with it ")
+        }
         Outside::Place(request) => {
             let demand = value_of(&request.resources, brief);
             let mut text = format!("request {} for {demand} is made", request.id);

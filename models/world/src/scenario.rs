@@ -118,6 +118,9 @@ pub struct Request {
     pub apart: Map<GroupId, u32>,
     /// The scheduler that its first attempt goes to; any if not given.
     pub at: Option<SchedulerId>,
+    /// The bundle that it is of, itself included; empty if it is of none.
+    #[serde(default)]
+    pub bundle: Set<RequestId>,
 }
 
 impl Request {
@@ -139,6 +142,8 @@ impl Request {
 pub enum Outside {
     /// A request is made.
     Place(Request),
+    /// The requests of a bundle are made.
+    PlaceTogether(Map<RequestId, Request>),
     /// The user gives a request up.
     Release(RequestId),
     /// A node is to take no new claims.
@@ -264,7 +269,14 @@ impl Scenario {
 
     /// Everything that may happen from outside.
     pub fn outside(&self) -> Vec<Outside> {
-        let places = self.requests.iter().cloned().map(Outside::Place);
+        let first = |request: &&Request| request.bundle.iter().all(|other| request.id <= *other);
+        let places = self.requests.iter().filter(first).map(|request| match &request.bundle {
+            bundle if bundle.is_empty() => Outside::Place(request.clone()),
+            bundle => {
+                let members = self.requests.iter().filter(|other| other.bundle == *bundle);
+                Outside::PlaceTogether(members.map(|of| (of.id, of.clone())).collect())
+            }
+        });
         places.chain(self.orders.iter().cloned()).collect()
     }
 

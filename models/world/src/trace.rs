@@ -340,6 +340,7 @@ fn lacks_a_node(scenario: &Scenario) -> Option<String> {
         Outside::Join(Actor::Node(node)) => Some(node.0),
         Outside::Join(Actor::Scheduler(_) | Actor::Client(_))
         | Outside::Place(_)
+        | Outside::PlaceTogether(_)
         | Outside::Release(_)
         | Outside::Drain(_)
         | Outside::Undrain(_)

@@ -68,6 +68,7 @@ fn of_a_client() {
         releasing: false,
         demand: one(),
         attempts_made: AttemptNumber(2),
+        bundle: Default::default(),
     };
     let mut disk = client::Disk::default();
     for number in 0..2 {

@@ -1,7 +1,9 @@
 use crate::truth::*;
 use counterfoil_properties::{Check, Safety};
 use counterfoil_protocol::client::{Input, Order};
-use counterfoil_protocol::{Answer, Body, Client, Decision, Placement, RequestId, Rules, client};
+use counterfoil_protocol::{
+    Answer, Body, Client, Decision, Placement, RequestId, Rule, Rules, client,
+};
 
 #[test]
 fn verdicts_are_true() {
@@ -42,6 +44,7 @@ fn chose(releasing: bool) -> client::Disk {
         releasing,
         demand: one(),
         attempts_made: counterfoil_protocol::AttemptNumber(1),
+        bundle: Default::default(),
     };
     client::Disk { choices: [(RequestId(1), chosen)].into_iter().collect() }
 }
@@ -80,5 +83,68 @@ fn what_its_user_gave_up_is_neither_confirmed_nor_sought() {
         &sought,
         "c1 seeks a place for r1 only if its user has not given it up",
         &[("request", &request, "c1/requests/r1")],
+    );
+}
+
+#[test]
+fn bundles_end_whole() {
+    let (first, second) = (RequestId(1), RequestId(2));
+    let placed = |request: u64| {
+        let placement = Placement::Placed(claim_id(request));
+        Input::Answer(Answer { attempt: attempt(request), placement })
+    };
+    let started = |rules| {
+        let mut truth = Truth::default();
+        let mut node = truth.node(processors(2), Rules::ALL);
+        truth.step(&mut node, claims(1));
+        truth.step(&mut node, claims(2));
+        let mut client = truth.client(rules);
+        let demands = [(first, one()), (second, one())].into_iter().collect();
+        truth.step(&mut client, Input::Order(Order::PlaceTogether(demands)));
+        (truth, node, client)
+    };
+    let bundle = "{r1, r2}";
+
+    let (mut truth, _, mut client) = started(without(Rule::BundlesAreChosenWhole));
+    let early = truth.step(&mut client, placed(1));
+    let other = format!("{:?}", early.after.requests.get(&second));
+    truth.violates(
+        Safety::BundlesEndWhole,
+        &early,
+        "c1 confirms r1 only once it has chosen for r2 too",
+        &[("bundle", bundle, ""), ("other", &other, "c1/requests/r2")],
+    );
+
+    let (mut truth, mut node, mut client) = started(Rules::ALL);
+    for request in [1, 2] {
+        let step = truth.step(&mut client, placed(request));
+        assert_eq!(truth.check(Safety::BundlesEndWhole, &step), Check::Holds);
+    }
+    let confirmed = truth.step(&mut node, from_client(Body::Confirm(claim_id(1)))).verdict();
+    let one_of_two = truth.step(&mut client, Input::Datagram(confirmed));
+    assert_eq!(truth.check(Safety::BundlesEndWhole, &one_of_two), Check::Holds);
+
+    // The node has not confirmed the other.
+    let lie = verdict(of_client(), 2, Decision::Confirmed { at: stamp(1, 2) });
+    let told = truth.step(&mut client.clone(), Input::Datagram(lie));
+    let other = format!("{:?}", told.after.requests.get(&second));
+    truth.violates(
+        Safety::BundlesEndWhole,
+        &told,
+        "c1 tells that r1 is confirmed once r2 is too",
+        &[("bundle", bundle, ""), ("other", &other, "c1/requests/r2")],
+    );
+
+    let release = Input::Order(Order::Release(second));
+    let mut given_up = truth.step(&mut client, release);
+    assert_eq!(truth.check(Safety::BundlesEndWhole, &given_up), Check::Holds);
+    assert!(truth.0.asked.values().all(|asked| asked.given_up), "of both");
+    given_up.after.requests.get_mut(&first).unwrap().phase = client::Phase::Confirmed(claim_id(1));
+    let other = format!("{:?}", given_up.after.requests.get(&first));
+    truth.violates(
+        Safety::BundlesEndWhole,
+        &given_up,
+        "c1 gives up r1 when r2 is over",
+        &[("bundle", bundle, ""), ("other", &other, "c1/requests/r1/phase")],
     );
 }

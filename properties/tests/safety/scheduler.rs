@@ -2,7 +2,7 @@ use crate::truth::*;
 use counterfoil_properties::{Check, Safety};
 use counterfoil_protocol::scheduler::Input;
 use counterfoil_protocol::{
-    Address, Answer, Body, Datagram, Decision, HostState, Incarnation, Leave, Map, Output,
+    Address, Answer, Body, ClaimId, Datagram, Decision, HostState, Incarnation, Leave, Map, Output,
     Placement, Rule, Rules, Scheduler, SchedulerId, Status, Timer, Version, node, scheduler,
 };
 
@@ -111,8 +111,10 @@ fn a_departure_that_one_scheduler_learns_of_takes_nothing_off_the_books_of_anoth
     let left = Datagram { src: of_node(1), dst: of_scheduler(), body: leave };
     let learnt = truth.step(&mut first, Input::Datagram(left));
     assert_eq!(truth.check(Safety::OwnClaimsCountOnce, &learnt), Check::Vacuous);
-    let beat = truth.step(&mut second, Input::Timer(Timer::Resync(NODE)));
-    assert_eq!(truth.check(Safety::OwnClaimsCountOnce, &beat), Check::Holds);
+    let own = second.nodes[&NODE].claims.keys().next().copied().unwrap();
+    let claim = ClaimId { scheduler: SchedulerId(2), number: own, ..claim_id(0) };
+    let again = truth.step(&mut second, Input::Timer(Timer::Resend(claim)));
+    assert_eq!(truth.check(Safety::OwnClaimsCountOnce, &again), Check::Holds);
 }
 
 /// A claim that a scheduler sends although its own claims take everything.

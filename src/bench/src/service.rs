@@ -16,9 +16,10 @@ use counterfoil_protocol::{
 };
 use counterfoil_service::key::{Key, KeyError};
 use counterfoil_service::meters::{Direction, Meters};
+use counterfoil_service::monitor::Watch;
 use counterfoil_service::scheduler::{Event, Front, View};
 use counterfoil_service::serve::{Common, ServeError};
-use counterfoil_service::{node, scheduler};
+use counterfoil_service::{api, node, scheduler};
 use serde::Serialize;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -47,6 +48,8 @@ pub struct Options {
     pub policy: PolicyName,
     /// Where random policies begin.
     pub seed: u64,
+    /// How closely the parts watch themselves.
+    pub watch: Watch,
 }
 
 /// What came of it.
@@ -237,6 +240,7 @@ impl Cluster {
             recording: None,
             until_stdin_closes: false,
             config: config.clone(),
+            watch: options.watch,
         };
         let classes =
             [(ResourceClass::Vcpu, 1 << 30), (ResourceClass::MemoryMb, 1 << 40)].into_iter();
@@ -257,8 +261,7 @@ impl Cluster {
         for id in 1..=options.schedulers {
             let mut daemon = scheduler::Daemon::start(&scheduler::Options {
                 id: SchedulerId(id),
-                api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-                http: None,
+                api: api::Settings::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
                 policy: options.policy.policy(),
                 seed: options.seed.wrapping_add(u64::from(id)),
                 common: common(&format!("s{id}"), peers.clone(), true),

@@ -1,9 +1,12 @@
 //! The client: owns its requests, and alone confirms and releases what was placed for them.
 
+mod bundle;
 mod disk;
+mod input;
 mod request;
 
 pub use disk::{Change, Chosen, Disk};
+pub use input::{Input, Order};
 pub use request::{Phase, Request};
 
 use request::Awaited;
@@ -25,8 +28,10 @@ use serde::{Deserialize, Serialize};
 /// - It confirms only what it has written down as its choice, and clears that only when the node
 ///   says that it is gone: no request has two confirmed allocations (`one_confirmed_per_request`).
 ///   The price: a client whose chosen node is dead waits.
+/// - Of a bundle it confirms none before all are chosen, and tells of none before all are confirmed;
+///   when one ends otherwise, it gives up the others (`bundles_end_whole`).
 /// - Each map respects its limit (`bounded`).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Client {
     /// Its name.
     pub id: ClientId,
@@ -36,57 +41,38 @@ pub struct Client {
     pub requests: Map<RequestId, Request>,
 }
 
-/// What can happen to a client.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Input {
-    /// A datagram arrives.
-    Datagram(Datagram),
-    /// A timer fires.
-    Timer(Timer),
-    /// An answer arrives.
-    Answer(Answer),
-    /// The connection to this scheduler broke, or could not be made.
-    Disconnected(SchedulerId),
-    /// The driver chose a scheduler for this attempt.
-    Chosen(AttemptId, SchedulerId),
-    /// The user orders something.
-    Order(Order),
-}
-
-/// What a user can order a client to do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Order {
-    /// To find a place for a new request. A request that a restart of the client made it forget is not
-    /// placed again under its old name: its attempts would be taken for the earlier ones.
-    Place(RequestId, Demand),
-    /// To give a request up: release what was placed for it, or stop seeking.
-    Release(RequestId),
-    /// To forget a request that has ended, with every attempt answered.
-    Forget(RequestId),
-    /// To take every claim on this node that it waits to confirm or release for gone: the operator
-    /// declares that the node never comes back, or that it left. Nothing else frees a client whose
-    /// chosen node is dead. What is confirmed stays so until its user releases it.
-    NodeOver(NodeId),
-}
-
 impl Client {
-    /// Starts client `id` from its disk: it goes on with every choice, and has forgotten the rest.
+    /// Starts client `id` from its disk: it goes on with every choice, and has forgotten the rest. A
+    /// bundle of which a part is forgotten is given up.
     pub fn start(
         id: ClientId,
-        disk: Disk,
+        mut disk: Disk,
         config: Given<Config>,
         outbox: &mut Vec<Output>,
     ) -> Client {
         let mut client = Client { id, config, requests: Map::default() };
+        let broken = disk.broken_bundles();
+        if !broken.is_empty() {
+            notice(Notice::BundleGivenUp, outbox);
+            let change = Change::Choices(broken);
+            disk.apply(&change);
+            client.persist(change, outbox);
+        }
         for (request, chosen) in disk.choices.iter() {
-            let Chosen { claim, releasing, demand, attempts_made } = chosen.clone();
+            let Chosen { claim, releasing, demand, attempts_made, bundle } = chosen.clone();
             let phase = if releasing { Phase::Releasing(claim) } else { Phase::Confirming(claim) };
             client
                 .requests
-                .insert(*request, Request { attempts_made, phase, ..Request::new(demand) });
+                .insert(*request, Request { attempts_made, phase, bundle, ..Request::new(demand) });
             client.ask_node(claim, releasing, outbox);
         }
         client
+    }
+
+    /// The same, given this: what is given is no part of the serialised form.
+    #[must_use]
+    pub fn given(self, config: Given<Config>) -> Self {
+        Client { config, ..self }
     }
 
     /// What it is given at construction.
@@ -97,6 +83,11 @@ impl Client {
     fn on_order(&mut self, order: Order, outbox: &mut Vec<Output>) {
         match order {
             Order::Place(id, demand) => self.on_place(id, demand, outbox),
+            Order::PlaceTogether(demands) if demands.len() == 1 => {
+                let (id, demand) = demands.get_min().expect("there is one").clone();
+                self.on_place(id, demand, outbox);
+            }
+            Order::PlaceTogether(demands) => self.on_place_together(demands, outbox),
             Order::Release(id) => self.on_release(id, outbox),
             Order::NodeOver(node) => self.on_node_over(node, outbox),
             Order::Forget(id) => {
@@ -133,6 +124,10 @@ impl Client {
         let Some(mut request) = self.requests.get(&id).cloned() else {
             return notice(Notice::UserOrderIgnored, outbox);
         };
+        if !request.bundle.is_empty() && !request.is_over() {
+            notice(Notice::BundleReleased, outbox);
+            return self.give_up(&request.bundle, outbox);
+        }
         match request.phase {
             Phase::Confirming(claim) | Phase::Confirmed(claim) => {
                 notice(Notice::ReleaseStarted, outbox);
@@ -140,7 +135,7 @@ impl Client {
                 self.persist_choice(id, &request, claim, outbox);
                 self.ask_node(claim, true, outbox);
             }
-            Phase::Seeking => {
+            Phase::Seeking | Phase::Held(_) => {
                 notice(Notice::RequestGivenUp, outbox);
                 request.end(id, Outcome::Released, outbox);
             }
@@ -153,16 +148,17 @@ impl Client {
         let claims: Vec<ClaimId> = self
             .requests
             .values()
-            .flat_map(|request| request.awaited().into_iter())
+            .flat_map(|request| request.awaited().into_iter().chain(request.held()))
             .filter(|claim| claim.node == node)
             .collect();
         if claims.is_empty() {
             return notice(Notice::UserOrderIgnored, outbox);
         }
         notice(Notice::NodeDeclaredOver, outbox);
-        for claim in claims {
-            self.on_verdict(Verdict { claim, decision: Decision::Gone }, outbox);
-        }
+        let gone = |claim| Verdict { claim, decision: Decision::Gone };
+        let concerned = claims.into_iter().filter_map(|claim| self.take_in(gone(claim), outbox));
+        let concerned: Vec<RequestId> = concerned.collect();
+        self.end_bundles_of(&concerned, outbox);
     }
 
     fn on_chosen(&mut self, attempt: AttemptId, scheduler: SchedulerId, outbox: &mut Vec<Output>) {
@@ -199,6 +195,7 @@ impl Client {
         }
         self.after_failure(attempt.request, &mut request, no_valid_host, outbox);
         self.requests.insert(attempt.request, request);
+        self.end_bundles_of(&[attempt.request], outbox);
     }
 
     fn on_placed(&mut self, attempt: AttemptId, claim: ClaimId, outbox: &mut Vec<Output>) {
@@ -208,12 +205,20 @@ impl Client {
         };
         request.open.remove(&attempt.number);
         let keeps = self.config.rules.has(Rule::ClientKeepsItsChoice);
+        let whole = self.config.rules.has(Rule::BundlesAreChosenWhole);
         match request.phase {
+            Phase::Seeking if whole && !request.bundle.is_empty() => {
+                return self.hold(id, request, claim, outbox);
+            }
             Phase::Seeking => notice(Notice::ChoiceMade, outbox),
             Phase::Confirming(_) | Phase::Confirmed(_) if !keeps => {
                 notice(Notice::ChoiceReplaced, outbox);
             }
-            Phase::Confirming(_) | Phase::Confirmed(_) | Phase::Releasing(_) | Phase::Ended(_) => {
+            Phase::Held(_)
+            | Phase::Confirming(_)
+            | Phase::Confirmed(_)
+            | Phase::Releasing(_)
+            | Phase::Ended(_) => {
                 notice(Notice::PlacedUnwanted, outbox);
                 request.unwanted.insert(claim);
                 self.requests.insert(id, request);
@@ -239,17 +244,18 @@ impl Client {
         if ids.is_empty() {
             return notice(Notice::FailureIgnored, outbox);
         }
-        for id in ids {
-            let mut request = self.requests.get(&id).expect("listed above").clone();
+        for id in &ids {
+            let mut request = self.requests.get(id).expect("listed above").clone();
             request.open = request
                 .open
                 .iter()
                 .filter(|(_, at)| **at != scheduler)
                 .map(|(n, at)| (*n, *at))
                 .collect();
-            self.after_failure(id, &mut request, None, outbox);
-            self.requests.insert(id, request);
+            self.after_failure(*id, &mut request, None, outbox);
+            self.requests.insert(*id, request);
         }
+        self.end_bundles_of(&ids, outbox);
     }
 
     /// An attempt has failed and is no longer open: waits for others, makes another, or ends.
@@ -290,26 +296,35 @@ impl Client {
         if !for_me || datagram.src.actor != Actor::Node(verdict.claim.node) {
             return notice(Notice::DatagramMisdirected, outbox);
         }
-        self.on_verdict(verdict, outbox);
+        let concerned = self.take_in(verdict, outbox);
+        self.end_bundles_of(concerned.as_slice(), outbox);
     }
 
-    fn on_verdict(&mut self, verdict: Verdict, outbox: &mut Vec<Output>) {
+    /// Takes in what a node said of a claim; the request that it concerns.
+    fn take_in(&mut self, verdict: Verdict, outbox: &mut Vec<Output>) -> Option<RequestId> {
         let Verdict { claim, decision } = verdict;
         let awaits = |request: &Request| request.awaits(claim).is_some();
         let found = self.requests.iter().find(|(_, request)| awaits(request));
         let Some((id, mut request)) = found.map(|(id, request)| (*id, request.clone())) else {
-            return notice(Notice::ClientVerdictStale, outbox);
+            notice(Notice::ClientVerdictStale, outbox);
+            return None;
         };
         let awaited = request.awaits(claim).expect("found by it");
         match (decision, awaited) {
             (Decision::Confirmed { .. }, Awaited::Confirmation) => {
-                notice(Notice::ChoiceConfirmed, outbox);
                 request.phase = Phase::Confirmed(claim);
-                outbox.push(Output::Ended(id, Outcome::Confirmed(claim)));
+                if request.bundle.is_empty() {
+                    notice(Notice::ChoiceConfirmed, outbox);
+                    outbox.push(Output::Ended(id, Outcome::Confirmed(claim)));
+                } else {
+                    self.tell_confirmed(id, claim, outbox);
+                }
             }
-            (Decision::Gone, Awaited::Confirmation) => {
+            (Decision::Gone, Awaited::Confirmation | Awaited::Nothing) => {
                 notice(Notice::ChoiceGone, outbox);
-                self.persist(Change::Cleared(id), outbox);
+                if let Awaited::Confirmation = awaited {
+                    self.persist(Change::Cleared(id), outbox);
+                }
                 request.phase = Phase::Seeking;
                 if request.open.is_empty() {
                     self.retry_or_end(id, &mut request, outbox);
@@ -329,10 +344,14 @@ impl Client {
             }
             (
                 Decision::Granted { .. } | Decision::Refused(_) | Decision::Confirmed { .. },
-                Awaited::Confirmation | Awaited::Release | Awaited::UnwantedRelease,
+                Awaited::Confirmation
+                | Awaited::Release
+                | Awaited::UnwantedRelease
+                | Awaited::Nothing,
             ) => notice(Notice::ClientVerdictStale, outbox),
         }
         self.requests.insert(id, request);
+        Some(id)
     }
 
     fn on_resend(&mut self, claim: ClaimId, outbox: &mut Vec<Output>) {
@@ -345,7 +364,7 @@ impl Client {
                 notice(Notice::ReleaseResent, outbox);
                 self.ask_node(claim, true, outbox);
             }
-            None => notice(Notice::ClientTimerIgnored, outbox),
+            Some(Awaited::Nothing) | None => notice(Notice::ClientTimerIgnored, outbox),
         }
     }
 
@@ -412,13 +431,7 @@ impl Client {
         claim: ClaimId,
         outbox: &mut Vec<Output>,
     ) {
-        let chosen = Chosen {
-            claim,
-            releasing: matches!(request.phase, Phase::Releasing(_)),
-            demand: request.demand.clone(),
-            attempts_made: request.attempts_made,
-        };
-        self.persist(Change::Choice(id, chosen), outbox);
+        self.persist(Change::Choice(id, request.chosen(claim)), outbox);
     }
 
     fn persist(&self, change: Change, outbox: &mut Vec<Output>) {

@@ -38,11 +38,14 @@ pub enum Rule {
     UnavailableNodesAreNotChosen,
     /// Gone ends the attempt, and the claims of an attempt are counted.
     GoneEndsTheAttempt,
+    /// The choices of a bundle are made together, once something is placed for each member, and
+    /// written together.
+    BundlesAreChosenWhole,
 }
 
 impl Rule {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Rule; 14] = [
+    pub const ALL: [Rule; 15] = [
         Rule::NodeJudgesClaims,
         Rule::DurableBeforeTold,
         Rule::GrantedClaimsStayDecided,
@@ -57,6 +60,7 @@ impl Rule {
         Rule::RefusalsTeach,
         Rule::UnavailableNodesAreNotChosen,
         Rule::GoneEndsTheAttempt,
+        Rule::BundlesAreChosenWhole,
     ];
 
     /// The name in scenarios and reports.
@@ -76,6 +80,7 @@ impl Rule {
             Rule::RefusalsTeach => "refusals_teach",
             Rule::UnavailableNodesAreNotChosen => "unavailable_nodes_are_not_chosen",
             Rule::GoneEndsTheAttempt => "gone_ends_the_attempt",
+            Rule::BundlesAreChosenWhole => "bundles_are_chosen_whole",
         }
     }
 
@@ -143,6 +148,8 @@ pub struct Limits {
     pub claims_per_attempt_max: u32,
     /// Client: requests on record. One more ends at once as [`crate::Outcome::Overloaded`].
     pub requests_max: usize,
+    /// Client: requests in one bundle. A larger one ends at once as [`crate::Outcome::Overloaded`].
+    pub bundle_max: usize,
     /// Client: attempts of one request; then it ends as [`crate::Outcome::Exhausted`].
     pub attempts_max: u32,
 }
@@ -160,6 +167,7 @@ impl Default for Limits {
             attempts_pending_max: 4096,
             claims_per_attempt_max: 16,
             requests_max: 1_000_000,
+            bundle_max: 16,
             attempts_max: 8,
         }
     }

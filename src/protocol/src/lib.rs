@@ -16,8 +16,9 @@
 //! - A *scheduler* keeps on disk its life and nothing else; in memory, of each node, the host state
 //!   at a stamp, its presence and the scheduler's own claims on it; and the attempts that it works
 //!   on.
-//! - A *client* keeps on disk the choice that it made for each request, and whether that is to be
-//!   released; in memory its requests, their open attempts, and what was placed beside a choice.
+//! - A *client* keeps on disk the choice that it made for each request, whether that is to be
+//!   released, and its bundle; in memory its requests, their open attempts, what it holds, and what
+//!   was placed beside a choice.
 //!
 //! A node or scheduler adds 1 to its life at every start, on disk before anything else. A node
 //! counts the changes of its [`HostState`] in [`Version`]s, from 0 in each life; life and version
@@ -125,6 +126,38 @@
 //! all that is in the way of a capacity. That ends: a reservation ends with news of the node, and a
 //! node without news is suspected.
 //!
+//! # Bundles
+//!
+//! A user may order several requests together, as a *bundle*: each is placed, or none is. Only the
+//! client knows of bundles; to schedulers and nodes the members are requests like others, and
+//! distances between them are a matter of groups.
+//!
+//! ```text
+//!               placed             placed for each: all written        confirmed, each
+//!                                  down in one record                  by its node
+//!    seeking ----------> held ----------------------------> confirming ----------> confirmed
+//!       ^  ^              |                                    |
+//!       |  +--------------+ its node is over                   | gone: it lapsed while it was held
+//!       +------------------------------------------------------+
+//! ```
+//!
+//! What is placed for a member is *held* until something is placed for each, or chosen already. Then
+//! every choice is written, in one record, and confirmed. The user is told that the members are
+//! confirmed once all are, and from then on none of them lapses. When a member is gone before that,
+//! it is sought again; the others stay as they are and wait.
+//!
+//! When one member ends otherwise, for want of a valid host, of attempts, or because the user gave
+//! it up, the others are given up: what is chosen is released, which is written down first, for all
+//! in one record; what is held is released; what is sought is not any more. A member that was given
+//! up for another's sake ends as [`Outcome::Released`].
+//!
+//! What is held is not on disk, and neither is what is sought. So a client that starts again may
+//! find a part of a bundle: before all were chosen it finds nothing, and what was held lapses;
+//! after that, a member that was gone and not yet placed again is missing. It gives up the rest.
+//!
+//! Two bundles may each hold what the other lacks. Neither waits for the other: a member that finds
+//! no place ends, as attempts are counted, and its bundle with it. Both may end so.
+//!
 //! # Rules
 //!
 //! Each is a [`Rule`], always in force in the service. The checker can switch one off, to show that
@@ -155,6 +188,8 @@
 //! - [`Rule::UnavailableNodesAreNotChosen`]: a draining, departed or silent node is claimed on:
 //!   `no_claim_to_unavailable`.
 //! - [`Rule::GoneEndsTheAttempt`]: one attempt claims without end: `bounded`.
+//! - [`Rule::BundlesAreChosenWhole`]: a member is confirmed, and for another there is no place:
+//!   `bundles_end_whole`.
 //!
 //! # Limits
 //!
@@ -180,6 +215,8 @@
 //!   run the request twice. Its operator ends this with [`client::Order::NodeOver`].
 //! - Which of the eligible nodes is chosen is left to the driver ([`machine::Choice`]). What is
 //!   checked is checked for every choice.
+//! - A bundle of which a member is gone when its client starts again is given up, even where the
+//!   others run: the client cannot tell, and cannot seek what it has forgotten.
 //! - What depends on more than one node, such as keeping two requests in different zones, is not
 //!   judged here.
 //!
@@ -223,8 +260,8 @@ pub use collections::{Given, Map, Set};
 pub use config::{Config, Intervals, Limits, Rule, Rules};
 pub use host_state::{Changes, HostState, Reason, Relation, Status};
 pub use id::{
-    Actor, Address, AttemptId, AttemptNumber, ClaimId, ClaimNumber, ClientId, Incarnation, NodeId,
-    RequestId, SchedulerId, Stamp, Version,
+    Actor, Address, AttemptId, AttemptNumber, ClaimId, ClaimIdError, ClaimNumber, ClientId,
+    Incarnation, NodeId, RequestId, SchedulerId, Stamp, Version,
 };
 pub use machine::{Choice, Machine, Output, Record, Timer};
 pub use message::{

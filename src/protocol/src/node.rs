@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 /// - No claim is granted twice (`one_grant_per_claim`).
 /// - Each map respects its limit (`bounded`).
 /// - What was told survives a restart (`allocations_survive_restart`).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Node {
     /// Its name.
     pub id: NodeId,
@@ -102,6 +102,12 @@ impl Node {
     /// The life and version that this is.
     pub fn stamp(&self) -> Stamp {
         Stamp { incarnation: self.durable.incarnation, version: self.version }
+    }
+
+    /// The same, given this: what is given is no part of the serialised form.
+    #[must_use]
+    pub fn given(self, config: Given<Config>) -> Self {
+        Node { config, ..self }
     }
 
     /// What it is given at construction.

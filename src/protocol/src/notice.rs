@@ -266,6 +266,12 @@ notices! {
         RequestRepeated,
         /// Too many are on record.
         RequestsFull,
+        /// A new bundle.
+        BundleOpened,
+        /// The bundle has too many members.
+        BundleTooLarge,
+        /// A whole bundle is given up.
+        BundleReleased,
         /// What was placed is released.
         ReleaseStarted,
         /// It was not placed yet: it ends.
@@ -288,6 +294,10 @@ notices! {
     PlacedArrives {
         /// It is chosen: written down, then confirmed.
         ChoiceMade,
+        /// Another member of its bundle has no place yet: it is held.
+        PlacedHeld,
+        /// It was the last of its bundle: all are chosen, written down, then confirmed.
+        BundleChosen,
         /// The request is on record, but something else was chosen or it is over: released.
         PlacedUnwanted,
         /// The request is not on record: ignored, it will lapse.
@@ -305,6 +315,8 @@ notices! {
         AttemptsUsedUp,
         /// A scheduler knows that there is no place.
         NoValidHostLearnt,
+        /// With a member its bundle ends.
+        BundleGivenUp,
         /// The attempt is not open.
         FailureIgnored,
     }
@@ -312,7 +324,11 @@ notices! {
     VerdictForClient {
         /// The choice is confirmed.
         ChoiceConfirmed,
-        /// The choice is gone: it is cleared.
+        /// The choice of a member is confirmed, and those of others are not.
+        MemberConfirmed,
+        /// The last choice of a bundle is confirmed.
+        BundleConfirmed,
+        /// The choice, or what is held, is gone: it is cleared.
         ChoiceGone,
         /// The release is done.
         ReleaseDone,

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 /// - Each own claim is set aside exactly once, from sending until it is refused, gone, or covered
 ///   by the cached stamp (`own_claims_count_once`).
 /// - Each map respects its limit (`bounded`).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Scheduler {
     /// Its name.
     pub id: SchedulerId,
@@ -97,6 +97,12 @@ impl Scheduler {
         }
         let (nodes, attempts) = (Map::default(), Map::default());
         Scheduler { id, config, incarnation, stopped: false, nodes, attempts }
+    }
+
+    /// The same, given this: what is given is no part of the serialised form.
+    #[must_use]
+    pub fn given(self, config: Given<Config>) -> Self {
+        Scheduler { config, ..self }
     }
 
     /// What it is given at construction.

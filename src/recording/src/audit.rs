@@ -1,21 +1,25 @@
-//! Judges recordings together: rebuilds every run and checks every property at every step.
+//! Judges recordings together: rebuilds every run, checks every property at every step, and that
+//! whatever arrived was sent.
 //!
 //! The runs are rebuilt one after the other, not in the order in which their steps happened: first
 //! those of the nodes, by life, which say what truly happened; then those of the schedulers and
 //! clients, which are judged by it.
 
-use crate::reader::{Error, Reader};
+mod join;
+
+use crate::reader::{Ending, Error, Reader};
 use crate::role::Role;
 use crate::run::{Run, RunError, Start, Step};
 use counterfoil_properties::{Check, History, Process, Safety, Violation};
-use counterfoil_protocol::{Actor, Client, Machine, Node, NodeId, Notice, Output, Scheduler};
+use counterfoil_protocol::{Actor, Client, Machine, Node, Notice, Output, Scheduler};
+use join::{Heard, Join};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How the name of a recording ends. Before it stand the actor and the number of its life, counted
-/// from 1 by whoever started the processes: `n1.2.recording`.
+/// How the name of a recording ends. Before it stand the actor and a number that counts its recordings
+/// from 1, in their order: `n1.2.recording`.
 pub const EXTENSION: &str = "recording";
 
 /// Findings that are kept; more are counted.
@@ -40,8 +44,17 @@ pub struct Audit {
     pub runs: u64,
     /// Steps that had no effect, because their process was killed before it committed them.
     pub steps_without_effect: u64,
-    /// Checks that were left out, because what the node did at the time was not recorded.
+    /// Checks that were left out, because what they compare with was not recorded.
     pub left_out: u64,
+    /// Messages that arrived from someone all of whose runs were recorded.
+    pub messages_joined: u64,
+    /// Of these, messages that were never sent.
+    pub never_sent: u64,
+    /// Recordings that end torn: their process was killed while it wrote.
+    pub torn: Vec<PathBuf>,
+    /// Actors whose recordings do not reach back to the start of their first life, so that what was
+    /// before is unknown.
+    pub incomplete: BTreeSet<Actor>,
 }
 
 /// Something wrong, and where it stands.
@@ -67,6 +80,15 @@ pub enum Wrong {
     },
     /// The run cannot be rebuilt.
     NotRebuilt(RunError),
+    /// A message arrived that nobody sent.
+    NeverSent {
+        /// At which step.
+        step: u64,
+        /// What kind of message.
+        kind: &'static str,
+        /// Who is to have sent it.
+        from: Actor,
+    },
 }
 
 impl fmt::Display for Finding {
@@ -78,38 +100,59 @@ impl fmt::Display for Finding {
                 write!(f, "{property} is violated in {recording}, step {step}: {clause}")
             }
             Wrong::NotRebuilt(error) => write!(f, "{recording} {error}"),
+            Wrong::NeverSent { step, kind, from } => {
+                write!(
+                    f,
+                    "the {kind} that arrives at step {step} of {recording} was never sent by {from}"
+                )
+            }
         }
     }
 }
 
-/// Judges all recordings in the folder `path`.
+impl Audit {
+    /// Whether nothing is wrong.
+    pub fn is_fine(&self) -> bool {
+        (self.violations, self.not_rebuilt, self.never_sent) == (0, 0, 0)
+    }
+}
+
+/// Judges all recordings in the folder `path`, and in its folders.
 ///
 /// # Errors
 /// If the folder cannot be read. What is wrong with a recording is a finding.
 pub fn audit(path: &Path) -> io::Result<Audit> {
-    let mut recordings = Vec::new();
+    let mut paths = Vec::new();
+    list(path, &mut paths)?;
+    Ok(audit_files(paths))
+}
+
+fn list(path: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(path)? {
-        recordings.extend(Recorded::named(entry?.path()));
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            list(&entry.path(), paths)?;
+        } else {
+            paths.push(entry.path());
+        }
     }
+    Ok(())
+}
+
+/// Judges the recordings at `paths` together. What is not named like a recording is left out.
+pub fn audit_files(paths: Vec<PathBuf>) -> Audit {
+    let mut recordings: Vec<Recorded> = paths.into_iter().filter_map(Recorded::named).collect();
     recordings.sort();
     let mut audit = Auditor::default();
     // Nodes come first in the order of actors.
     for (actor, lives) in audit.open(recordings) {
         match actor {
-            Actor::Node(node) => {
-                if audit.judge_lives::<Node>(lives) {
-                    audit.complete.insert(node);
-                }
-            }
-            Actor::Scheduler(_) => {
-                audit.judge_lives::<Scheduler>(lives);
-            }
-            Actor::Client(_) => {
-                audit.judge_lives::<Client>(lives);
-            }
+            Actor::Node(_) => audit.judge_lives::<Node>(actor, lives),
+            Actor::Scheduler(_) => audit.judge_lives::<Scheduler>(actor, lives),
+            Actor::Client(_) => audit.judge_lives::<Client>(actor, lives),
         }
     }
-    Ok(audit.found)
+    audit.finish()
 }
 
 /// A recording by its name.
@@ -137,8 +180,11 @@ type Lives = Vec<(PathBuf, Reader)>;
 struct Auditor {
     found: Audit,
     history: History,
-    /// Nodes of which everything was recorded since before their first life.
-    complete: BTreeSet<NodeId>,
+    /// Actors of whom everything was recorded since before their first life.
+    complete: BTreeSet<Actor>,
+    join: Join,
+    /// The recordings, in the order in which they were read.
+    paths: Vec<PathBuf>,
 }
 
 impl Auditor {
@@ -158,44 +204,82 @@ impl Auditor {
         lives
     }
 
-    /// Rebuilds and judges the lives of one actor; whether all of it was recorded, from its first
-    /// life on.
-    fn judge_lives<R: Judged>(&mut self, lives: Lives) -> bool {
+    /// Looks at all together.
+    fn finish(mut self) -> Audit {
+        self.found.messages_joined = self.join.judged(&self.complete);
+        let never_said: Vec<Heard> = self.join.never_said(&self.complete).cloned().collect();
+        self.found.never_sent = never_said.len() as u64;
+        for Heard { recording, step, kind, from, .. } in never_said {
+            let path = self.paths[recording].clone();
+            self.find(&path, Wrong::NeverSent { step, kind, from });
+        }
+        self.found
+    }
+
+    /// Rebuilds and judges the lives of one actor.
+    fn judge_lives<R: Judged>(&mut self, actor: Actor, lives: Lives) {
         let disks: Vec<Option<R::Disk>> = lives
             .iter()
             .map(|(_, reader)| R::of(&reader.header().origin).map(|(_, disk)| disk.clone()))
             .collect();
-        let mut complete = disks.first().is_some_and(|disk| disk.as_ref().is_some_and(R::is_fresh));
+        let from_its_start =
+            lives.first().is_some_and(|(_, reader)| reader.header().running.is_none());
+        let fresh = disks.first().is_some_and(|disk| disk.as_ref().is_some_and(R::is_fresh));
+        let mut complete = fresh && from_its_start;
+        // Until a life starts of which all is known.
+        let mut unknown_before = !from_its_start;
         for (index, (path, reader)) in lives.into_iter().enumerate() {
             let next_disk = disks.get(index + 1).cloned().flatten();
-            let judged =
-                Run::<R>::rebuild(reader, next_disk).and_then(|run| self.judge(&path, run));
+            unknown_before &= reader.header().running.is_some();
+            self.paths.push(path.clone());
+            let judged = Run::<R>::rebuild(reader, next_disk)
+                .and_then(|run| self.judge(&path, run, unknown_before));
             if let Err(error) = judged {
                 self.not_rebuilt(&path, error);
                 complete = false;
             }
         }
-        complete
+        if complete {
+            self.complete.insert(actor);
+        } else {
+            self.found.incomplete.insert(actor);
+        }
     }
 
-    fn judge<R: Judged>(&mut self, path: &Path, mut run: Run<R>) -> Result<(), RunError> {
+    fn judge<R: Judged>(
+        &mut self,
+        path: &Path,
+        mut run: Run<R>,
+        unknown_before: bool,
+    ) -> Result<(), RunError> {
         if let Some(Start { machine, outputs, .. }) = run.start().cloned() {
             let process = R::process(None, None, &machine);
-            self.judge_step(path, 0, process, &outputs);
+            self.judge_step(path, 0, process, &outputs, unknown_before);
         }
         for step in run.by_ref() {
             let Step { number, before, input, outputs, after, .. } = step?;
             let process = R::process(Some(&before), Some(&input), &after);
-            self.judge_step(path, number, process, &outputs);
+            self.judge_step(path, number, process, &outputs, unknown_before);
         }
         self.found.runs += 1;
+        if matches!(run.ending(), Some(Ending::Torn { .. })) {
+            self.found.torn.push(path.to_owned());
+        }
         self.found.steps_without_effect += run.steps_without_effect();
         Ok(())
     }
 
-    fn judge_step(&mut self, path: &Path, number: u64, process: Process<'_>, outputs: &[Output]) {
+    fn judge_step(
+        &mut self,
+        path: &Path,
+        number: u64,
+        process: Process<'_>,
+        outputs: &[Output],
+        unknown_before: bool,
+    ) {
         let step = counterfoil_properties::Step { process, outputs };
         self.history.observe(&step);
+        self.join.note(self.paths.len() - 1, number, &step);
         self.found.steps += 1;
         for output in outputs {
             if let Output::Notice(notice) = output {
@@ -203,7 +287,8 @@ impl Auditor {
             }
         }
         for property in Safety::ALL {
-            if reads_nodes(property) && !self.nodes_are_known(process) {
+            let unknown = unknown_before && reads_the_past(property);
+            if unknown || reads_nodes(property) && !self.nodes_are_known(process) {
                 self.found.left_out += 1;
                 continue;
             }
@@ -224,12 +309,11 @@ impl Auditor {
         match process {
             Process::Node { .. } => true,
             Process::Scheduler { after, .. } => {
-                after.nodes.keys().all(|node| self.complete.contains(node))
+                after.nodes.keys().all(|node| self.complete.contains(&Actor::Node(*node)))
             }
             Process::Client { input, .. } => match input {
                 Some(counterfoil_protocol::client::Input::Datagram(datagram)) => {
-                    let src = datagram.src.actor;
-                    self.complete.iter().any(|node| Actor::Node(*node) == src)
+                    self.complete.contains(&datagram.src.actor)
                 }
                 Some(_) | None => true,
             },
@@ -251,7 +335,10 @@ impl Auditor {
 /// Whether a property of schedulers and clients compares with what nodes did.
 fn reads_nodes(property: Safety) -> bool {
     match property {
-        Safety::ViewsAreRealStates | Safety::VerdictsAreTrue | Safety::AnswersAreTrue => true,
+        Safety::ViewsAreRealStates
+        | Safety::VerdictsAreTrue
+        | Safety::BundlesEndWhole
+        | Safety::AnswersAreTrue => true,
         Safety::NoOvercommit
         | Safety::GroupsAreKept
         | Safety::OneGrantPerClaim
@@ -265,8 +352,30 @@ fn reads_nodes(property: Safety) -> bool {
     }
 }
 
+/// Whether a property compares a step with what the same actor did before it.
+fn reads_the_past(property: Safety) -> bool {
+    match property {
+        Safety::NoOvercommit | Safety::GroupsAreKept | Safety::ViewsNeverGoBack => false,
+        Safety::OneGrantPerClaim
+        | Safety::OwnClaimsCountOnce
+        | Safety::NoClaimAgainstKnownRefusal
+        | Safety::NoClaimToUnavailable
+        | Safety::Bounded
+        | Safety::ViewsAreRealStates
+        | Safety::VerdictsAreTrue
+        | Safety::AllocationsSurviveRestart
+        | Safety::OneConfirmedPerRequest
+        | Safety::BundlesEndWhole
+        | Safety::AnswersAreTrue => true,
+    }
+}
+
 /// A role whose steps the properties can judge.
-trait Judged: Role {
+pub trait Judged: Role {
+    /// Whether what an actor of this role has sent and heard in its life can be kept beside it, to
+    /// judge it by: it is forgotten once it no longer matters. What is kept of others never is.
+    const HAS_HISTORY: bool;
+
     /// A step as the properties see it.
     fn process<'a>(
         before: Option<&'a Self>,
@@ -279,8 +388,10 @@ trait Judged: Role {
 }
 
 macro_rules! judged {
-    ($machine:ident, $fresh:expr) => {
+    ($machine:ident, $has_history:literal, $fresh:expr) => {
         impl Judged for $machine {
+            const HAS_HISTORY: bool = $has_history;
+
             fn process<'a>(
                 before: Option<&'a Self>,
                 input: Option<&'a <Self as Machine>::Input>,
@@ -297,9 +408,9 @@ macro_rules! judged {
     };
 }
 
-judged!(Node, |disk| disk.incarnation.0 == 0);
-judged!(Scheduler, |disk| disk.incarnation.0 == 0);
-judged!(Client, |disk| disk.choices.is_empty());
+judged!(Node, false, |disk| disk.incarnation.0 == 0);
+judged!(Scheduler, true, |disk| disk.incarnation.0 == 0);
+judged!(Client, false, |disk| disk.choices.is_empty());
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! What stands in a recording.
 
 use counterfoil_protocol::{
-    Actor, ClientId, Config, NodeId, Output, SchedulerId, client, node, scheduler,
+    Actor, Client, ClientId, Config, Node, NodeId, Output, Scheduler, SchedulerId, client, node,
+    scheduler,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 pub const MAGIC: [u8; 8] = *b"CFRECORD";
 
 /// The version of the format that is written; only this one is read.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// The largest body of a frame, in bytes. A batch is far smaller.
 pub(crate) const BODY_MAX: usize = 64 << 20;
@@ -22,8 +23,22 @@ pub struct Header {
     pub origin: Origin,
     /// What the machine was given at construction.
     pub config: Config,
-    /// The [`digest`] of what the machine put out when it started.
+    /// How the run goes on, if it began in an earlier recording: the machine as that one leaves it
+    /// behind. The disk is the one of that moment.
+    pub running: Option<Running>,
+    /// The [`digest`] of what the machine put out when it started; of nothing if it was running.
     pub started: u32,
+}
+
+/// A machine in the middle of its run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Running {
+    /// A node.
+    Node(Box<Node>),
+    /// A scheduler.
+    Scheduler(Box<Scheduler>),
+    /// A client.
+    Client(Box<Client>),
 }
 
 /// Whose run it is, and the disk that it started from.

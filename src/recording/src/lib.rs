@@ -13,7 +13,8 @@
 //! and a frame is the length of its body in bytes (u32, little endian), the CRC-32 of its body
 //! (u32, little endian), and the body: one value in postcard form.
 //!
-//! One life of a process is one file. The process writes a batch, with one write, before it carries
+//! One life of an actor is one file, or several, each of which begins with the machine as the one
+//! before leaves it behind. The process writes a batch, with one write, before it carries
 //! out anything that the batch leads to: first the batch, then the commit of what it persists, then
 //! what it sends. So whoever is killed has recorded everything that it told, and of what it
 //! recorded only the last batch may have had no effect. [`Run`] finds out by the disk that the next
@@ -27,7 +28,7 @@ mod role;
 mod run;
 mod writer;
 
-pub use format::{Batch, Entry, Header, MAGIC, Origin, VERSION, digest};
+pub use format::{Batch, Entry, Header, MAGIC, Origin, Running, VERSION, digest};
 pub use reader::{Damage, Ending, Error, Reader};
 pub use role::Role;
 pub use run::{Run, RunError, Start, Step};

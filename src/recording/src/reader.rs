@@ -179,7 +179,7 @@ mod tests {
 
     fn header() -> Header {
         let origin = Origin::Node(NodeId(3), node::Disk::default());
-        Header { origin, config: Config::default(), started: 7 }
+        Header { origin, config: Config::default(), running: None, started: 7 }
     }
 
     fn batch(outputs: u32) -> Batch<node::Input> {

@@ -95,10 +95,15 @@ impl<R: Role, F: Read> Run<R, F> {
         let before = before.clone();
         let mut outputs = Vec::new();
         let config = Given::new(header.config.clone());
-        let machine = R::start(id, before.clone(), config, &mut outputs);
+        let machine = match &header.running {
+            Some(running) => R::resumed(running, config)
+                .ok_or_else(|| RunError::OtherRole(header.origin.actor()))?,
+            None => R::start(id, before.clone(), config, &mut outputs),
+        };
         if digest(&outputs) != header.started {
             return Err(RunError::Diverged { step: 0 });
         }
+        let begins = header.running.is_none();
         let mut disk = before.clone();
         persist::<R>(&mut disk, &outputs);
         let ahead = reader.batch()?;
@@ -112,7 +117,7 @@ impl<R: Role, F: Read> Run<R, F> {
             id,
             machine,
             disk,
-            start: in_effect.then_some(start),
+            start: (in_effect && begins).then_some(start),
             next_disk,
             ahead,
             ready: VecDeque::new(),
@@ -127,7 +132,8 @@ impl<R: Role, F: Read> Run<R, F> {
         self.id
     }
 
-    /// How it began; `None` if the process was killed before its start had any effect.
+    /// How it began; `None` if it began in an earlier recording, or the process was killed before its
+    /// start had any effect.
     pub fn start(&self) -> Option<&Start<R>> {
         self.start.as_ref()
     }
@@ -255,7 +261,7 @@ mod tests {
         let mut node = Node::start(NODE, node::Disk::default(), given, &mut outputs);
         let origin = <Node as Role>::origin(NODE, node::Disk::default());
         let mut bytes = Vec::new();
-        let header = Header { origin, config, started: digest(&outputs) };
+        let header = Header { origin, config, running: None, started: digest(&outputs) };
         let mut writer = Writer::start(&mut bytes, &header).unwrap();
         disks.push(node.durable.clone());
         for inputs in batches {

@@ -10,6 +10,7 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct Writer<W = File> {
     file: W,
+    bytes: u64,
 }
 
 impl Writer<File> {
@@ -33,7 +34,12 @@ impl<W: Write> Writer<W> {
         bytes.extend(VERSION.to_le_bytes());
         append_frame(&mut bytes, header);
         file.write_all(&bytes)?;
-        Ok(Writer { file })
+        Ok(Writer { file, bytes: bytes.len() as u64 })
+    }
+
+    /// Bytes written so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Appends a batch.
@@ -44,7 +50,9 @@ impl<W: Write> Writer<W> {
     pub fn write<I: Serialize>(&mut self, batch: &Batch<I>) -> io::Result<()> {
         let mut bytes = Vec::new();
         append_frame(&mut bytes, batch);
-        self.file.write_all(&bytes)
+        self.file.write_all(&bytes)?;
+        self.bytes += bytes.len() as u64;
+        Ok(())
     }
 }
 

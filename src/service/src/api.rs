@@ -10,6 +10,7 @@ mod allocations;
 mod demand;
 mod lines;
 mod nodes;
+pub mod openapi;
 mod placing;
 mod problem;
 mod routes;

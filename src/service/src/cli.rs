@@ -16,6 +16,7 @@ pub(crate) use screen::Screen;
 pub(crate) use table::aligned;
 pub(crate) use watch::{Seen, frame, look};
 
+use crate::api::ApiError;
 use crate::key::KeyError;
 use crate::remote::{NoAnswer, RemoteError};
 use crate::serve::ServeError;
@@ -169,14 +170,18 @@ impl Failure {
                 ServeError::Keyless(_)
                 | ServeError::Unspecified(_)
                 | ServeError::TooMuch(_)
-                | ServeError::Api(_),
+                | ServeError::Api(ApiError::Tokenless(_) | ApiError::Plain(_)),
             )
             | Failure::Up(UpError::NotEmpty(_) | UpError::Other { .. }) => 2,
             Failure::Workload { .. }
             | Failure::Unreadable { .. }
             | Failure::Remote(RemoteError::Unreadable { .. } | RemoteError::Holds { .. })
             | Failure::Run(RunError::Store(_))
-            | Failure::Serve(ServeError::Store(StoreError { .. }) | ServeError::Key(_)) => 5,
+            | Failure::Serve(
+                ServeError::Store(StoreError { .. })
+                | ServeError::Key(_)
+                | ServeError::Api(ApiError::Access(_) | ApiError::Tls(_)),
+            ) => 5,
             Failure::Key(_)
             | Failure::NoAnswer(NoAnswer::Unreachable { .. } | NoAnswer::Refused { .. })
             | Failure::Run(
@@ -194,6 +199,7 @@ impl Failure {
                 ServeError::Listen { .. }
                 | ServeError::Folder { .. }
                 | ServeError::Driver(_)
+                | ServeError::Api(ApiError::Listen { .. } | ApiError::System(_))
                 | ServeError::System(_),
             )
             | Failure::Up(

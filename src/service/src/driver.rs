@@ -5,9 +5,12 @@
 //! recorded, then committed, all with one flush to disk, then carried out; so nothing is told that a
 //! crash could take back, and nothing that was told is missing from a recording.
 
+use crate::monitor::{Monitor, OnViolation, Violated, Watch};
 use crate::store::{Kept, Store, StoreError};
 use crate::timers::Timers;
+use counterfoil_properties::Safety;
 use counterfoil_protocol::{Choice, Config, Given, Output, Record, Timer};
+use counterfoil_recording::audit::Judged;
 use counterfoil_recording::{Batch, Entry, Header, Role, Writer, digest};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -45,6 +48,9 @@ pub trait Outside<R: Role> {
     /// cannot be carried out is lost, like a datagram.
     fn carry_out(&mut self, id: R::Id, output: Output);
 
+    /// A step of this process violated a property. It is counted.
+    fn violated(&mut self, _: Safety) {}
+
     /// All of a turn was carried out.
     fn flush(&mut self) {}
 }
@@ -63,6 +69,9 @@ pub enum DriverError {
         /// Why.
         source: io::Error,
     },
+    /// A property was violated, and the process is to stop then.
+    #[error(transparent)]
+    Violated(#[from] Box<Violated>),
     /// Nothing can be waited for.
     #[error("nothing more can arrive")]
     Wait(#[from] io::Error),
@@ -76,6 +85,7 @@ pub struct Driver<R: Role> {
     timers: Timers<(R::Id, Timer)>,
     started: Instant,
     effects: Effects<R>,
+    monitor: Option<Monitor>,
 }
 
 /// A machine, and where it is recorded.
@@ -94,6 +104,8 @@ struct Effects<R: Role> {
     outward: Vec<(R::Id, Output)>,
     /// Actors with entries to record.
     recorded: Vec<R::Id>,
+    /// A violation after which nothing of the turn may be told.
+    violated: Option<Box<Violated>>,
 }
 
 /// What is still to be handed to a machine.
@@ -102,7 +114,7 @@ enum Next<I> {
     Choice(Choice),
 }
 
-impl<R: Role> Driver<R> {
+impl<R: Judged> Driver<R> {
     /// Starts the next life of every actor from its disk, which was loaded from the store, and
     /// records it in the file that `recording` names for it, if it does.
     ///
@@ -110,7 +122,7 @@ impl<R: Role> Driver<R> {
     /// If a start cannot be recorded or committed; then none has started.
     pub fn start(
         (store, disks): Kept<R>,
-        config: &Config,
+        (config, watch): (&Config, Watch),
         recording: impl Fn(R::Id) -> Option<PathBuf>,
         outside: &mut impl Outside<R>,
     ) -> Result<Self, DriverError> {
@@ -121,6 +133,7 @@ impl<R: Role> Driver<R> {
             timers: Timers::default(),
             started: Instant::now(),
             effects: Effects::none(),
+            monitor: Monitor::new(watch),
         };
         let mut todo = VecDeque::new();
         for (id, disk) in disks {
@@ -129,6 +142,7 @@ impl<R: Role> Driver<R> {
             let header = Header {
                 origin: R::origin(id, disk),
                 config: config.clone(),
+                running: None,
                 started: digest(&outputs),
             };
             let create = |path: PathBuf| match Writer::create(&path, &header) {
@@ -136,6 +150,9 @@ impl<R: Role> Driver<R> {
                 Err(source) => Err(DriverError::Recording { path, source }),
             };
             let recording = recording(id).map(create).transpose()?;
+            if let Some(monitor) = &mut driver.monitor {
+                monitor.started(&machine, &outputs);
+            }
             driver.actors.insert(id, Actor { machine, recording, entries: Vec::new() });
             driver.sort(id, &mut outputs, &mut todo);
         }
@@ -218,8 +235,23 @@ impl<R: Role> Driver<R> {
         };
         outside.before(&input);
         let recorded = actor.recording.is_some().then(|| input.clone());
+        let watched = self.monitor.as_mut().and_then(|m| m.begin(&actor.machine, &input));
         actor.machine.handle(input, outputs);
         outside.after(&actor.machine);
+        if let (Some(monitor), Some(under_way)) = (&mut self.monitor, watched) {
+            for (property, violation) in monitor.end(&under_way, &actor.machine, outputs) {
+                outside.violated(property);
+                let actor = R::actor(id);
+                let violated = Box::new(Violated { property, actor, violation });
+                match monitor.on_violation() {
+                    OnViolation::Off | OnViolation::Count => {}
+                    OnViolation::Log => tracing::error!(%violated, facts = ?violated.violation),
+                    OnViolation::Abort => {
+                        self.effects.violated.get_or_insert(violated);
+                    }
+                }
+            }
+        }
         if let Some(input) = recorded {
             if actor.entries.is_empty() {
                 self.effects.recorded.push(id);
@@ -260,6 +292,9 @@ impl<R: Role> Driver<R> {
             let written = writer.write(&Batch { elapsed, entries });
             written.map_err(|source| DriverError::Recording { path: path.clone(), source })?;
         }
+        if let Some(violated) = self.effects.violated.take() {
+            return Err(violated.into());
+        }
         if !self.effects.records.is_empty() {
             self.store.commit(&self.effects.records)?;
             self.effects.records.clear();
@@ -274,7 +309,7 @@ impl<R: Role> Driver<R> {
 
 impl<R: Role> Effects<R> {
     fn none() -> Self {
-        Effects { records: Vec::new(), outward: Vec::new(), recorded: Vec::new() }
+        Effects { records: Vec::new(), outward: Vec::new(), recorded: Vec::new(), violated: None }
     }
 }
 

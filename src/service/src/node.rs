@@ -190,7 +190,8 @@ impl Daemon {
             observe: None,
         };
         let recording = |id| recording_of(common, ids, id);
-        let mut driver = Driver::start(kept, &common.config, recording, &mut around)?;
+        let mut driver =
+            Driver::start(kept, (&common.config, common.watch), recording, &mut around)?;
         around.introduce(&driver);
         let inventories = around.orders(&driver, inventory);
         driver.give(inventories, &mut around)?;

@@ -26,7 +26,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub const PACKET_MAX: usize = 1200;
 
 const MAGIC: [u8; 2] = *b"CF";
-const VERSION: u8 = 2;
+pub(crate) const VERSION: u8 = 2;
 
 /// The largest form of a message, in bytes, so that it fits a packet alone: the longest head, the
 /// length and the tag go off.

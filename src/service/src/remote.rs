@@ -5,7 +5,7 @@ mod claim;
 mod said;
 
 pub use around::{AroundClient, Asked, Channel, Work};
-pub use claim::{NoClaim, group, parse_claim, path_of};
+pub use claim::{group, path_of};
 pub(crate) use said::demand as demand_form;
 
 use serde_json::Value;
@@ -25,6 +25,9 @@ const IDLE_MAX: usize = 256;
 
 /// The largest answer, in bytes: all that is said of 100,000 nodes fits.
 const ANSWER_MAX: u64 = 256 << 20;
+
+/// Nodes of one answer.
+const PAGE: usize = 1000;
 
 /// Speaks to schedulers.
 #[derive(Clone)]
@@ -146,6 +149,11 @@ impl Remote {
         &self.urls
     }
 
+    /// Speaks to each scheduler alone.
+    pub fn each(&self) -> impl Iterator<Item = Remote> {
+        self.urls.iter().map(|url| Remote { urls: vec![url.clone()], ..self.clone() })
+    }
+
     /// Asks one scheduler. Whatever it answers is an answer.
     ///
     /// # Errors
@@ -215,6 +223,32 @@ impl Remote {
             }
         }
         last.expect("there is at least one address")
+    }
+}
+
+impl Remote {
+    /// All nodes that the first scheduler that answers knows, page by page, and which it is.
+    ///
+    /// # Errors
+    /// If none answers, or it refuses.
+    pub fn nodes(&self) -> Result<(String, Vec<Value>), NoAnswer> {
+        let (url, mut reply) = self.ask_any(Method::Get, "/v1/nodes", None)?;
+        let mut nodes = Vec::new();
+        loop {
+            let Some(page) = reply.body.as_array_mut().filter(|_| reply.status == 200) else {
+                return Err(reply.refused_by(&url));
+            };
+            nodes.append(page);
+            let last = nodes.last().and_then(|node| node["node"].as_u64());
+            // A page that is not full is the last.
+            let Some(last) = last.filter(|_| nodes.len().is_multiple_of(PAGE)) else {
+                return Ok((url, nodes));
+            };
+            reply = self.ask(&url, Method::Get, &format!("/v1/nodes?after={last}"), None)?;
+            if reply.body.as_array().is_some_and(Vec::is_empty) {
+                return Ok((url, nodes));
+            }
+        }
     }
 }
 

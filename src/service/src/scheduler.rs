@@ -12,12 +12,12 @@ pub use front::{
 };
 pub use recent::{Decided, Decision, RECENT_MAX};
 
+use crate::api;
 use crate::driver::Driver;
 use crate::meters::Meters;
 use crate::serve::{Common, ServeError, say_ready};
 use crate::stop::{self, Asked};
 use crate::store::Store;
-use crate::api;
 use around::AroundScheduler;
 use counterfoil_placement::{Index, Policy};
 use counterfoil_protocol::{NodeId, Scheduler, SchedulerId};
@@ -29,10 +29,8 @@ use std::sync::Arc;
 pub struct Options {
     /// Its name.
     pub id: SchedulerId,
-    /// Where it listens for clients.
-    pub api: SocketAddr,
-    /// Its HTTP API, if it has one.
-    pub http: Option<api::Settings>,
+    /// Where and how it serves clients.
+    pub api: api::Settings,
     /// How it picks a node.
     pub policy: Policy,
     /// Where the order of nodes that are equally good begins.
@@ -57,11 +55,10 @@ pub struct Daemon {
 /// # Errors
 /// If it cannot start, or can no longer keep its life.
 pub fn serve(options: &Options) -> Result<(), ServeError> {
-    let Options { id, api, http, common, .. } = options;
+    let Options { id, common, .. } = options;
     let daemon = Daemon::start(options)?;
     let lapse = common.config.intervals.lapse;
-    let settings = http.clone().unwrap_or_else(|| api::Settings::at(*api));
-    let server = api::Server::start(&settings, daemon.front(), lapse)?;
+    let server = api::Server::start(&options.api, daemon.front(), lapse)?;
     let addresses = [daemon.bound_to(), server.address()];
     ask(common, &daemon.front(), Some(server.handle()))?;
     tracing::info!(scheduler = %id, udp = %addresses[0], api = %addresses[1], "started");
@@ -91,7 +88,7 @@ impl Daemon {
         let mut around =
             AroundScheduler::new(*id, post, Index::new(*policy, *seed), events, meters);
         let recording = |_| common.recording.clone();
-        let driver = Driver::start(kept, &common.config, recording, &mut around)?;
+        let driver = Driver::start(kept, (&common.config, common.watch), recording, &mut around)?;
         around.introduce(driver.machine(*id).incarnation);
         Ok(Daemon { driver, around, front, bound_to })
     }

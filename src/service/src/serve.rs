@@ -4,6 +4,7 @@ use crate::api::ApiError;
 use crate::driver::DriverError;
 use crate::key::{KeyError, Keys};
 use crate::meters::Meters;
+use crate::monitor::Watch;
 use crate::post::Post;
 use crate::store::StoreError;
 use counterfoil_protocol::Config;
@@ -38,6 +39,8 @@ pub struct Common {
     pub until_stdin_closes: bool,
     /// Limits and intervals. The rules are all in force.
     pub config: Config,
+    /// How closely it watches itself.
+    pub watch: Watch,
 }
 
 /// Why a daemon cannot start or go on.
@@ -92,7 +95,9 @@ impl From<DriverError> for ServeError {
     fn from(error: DriverError) -> Self {
         match error {
             DriverError::Store(error) => ServeError::Store(error),
-            DriverError::Recording { .. } | DriverError::Wait(_) => ServeError::Driver(error),
+            DriverError::Recording { .. } | DriverError::Violated(_) | DriverError::Wait(_) => {
+                ServeError::Driver(error)
+            }
         }
     }
 }

@@ -11,7 +11,9 @@ mod inventory;
 mod layers;
 mod protocol;
 
-pub use daemons::{Api, Ids, Network, NodeSettings, SchedulerSettings, Storage, life_long_ids};
+pub use daemons::{
+    Api, Ids, Monitor, Network, NodeSettings, SchedulerSettings, Storage, life_long_ids,
+};
 pub use interval::Interval;
 pub(crate) use inventory::name;
 pub use inventory::{ClassSettings, InventoryFlags, InventorySettings};

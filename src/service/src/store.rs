@@ -190,14 +190,14 @@ fn adopt<R: Role>(
     ids: &[R::Id],
     initial: impl Fn(R::Id) -> Vec<Record>,
 ) -> Result<(), Fault> {
-    let wanted = Actors(ids.iter().map(|id| actor::<R>(*id)).collect());
+    let wanted = Actors(ids.iter().map(|id| R::actor(*id)).collect());
     let found = owners(database)?;
     if let Some(found) = &found
         && (!found.0.is_subset(&wanted.0))
     {
         return Err(Fault::OtherActor { found: found.clone(), wanted });
     }
-    let known = |id: &&R::Id| found.as_ref().is_some_and(|f| f.0.contains(&actor::<R>(**id)));
+    let known = |id: &&R::Id| found.as_ref().is_some_and(|f| f.0.contains(&R::actor(**id)));
     let new: Vec<R::Id> = ids.iter().filter(|id| !known(id)).copied().collect();
     if new.is_empty() {
         return Ok(());
@@ -234,7 +234,7 @@ fn owners(database: &Database) -> Result<Option<Actors>, Fault> {
 fn load<R: Role>(database: &Database, ids: &[R::Id]) -> Result<BTreeMap<R::Id, R::Disk>, Fault> {
     let transaction = database.begin_read().map_err(redb::Error::from)?;
     let records = transaction.open_table(RECORDS).map_err(redb::Error::from)?;
-    let by_actor: BTreeMap<Actor, R::Id> = ids.iter().map(|id| (actor::<R>(*id), *id)).collect();
+    let by_actor: BTreeMap<Actor, R::Id> = ids.iter().map(|id| (R::actor(*id), *id)).collect();
     let mut disks: BTreeMap<R::Id, R::Disk> =
         ids.iter().map(|id| (*id, R::Disk::default())).collect();
     for row in records.iter().map_err(redb::Error::from)? {
@@ -252,13 +252,25 @@ fn write_records<R: Role>(
     records: &[(R::Id, Record)],
 ) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(RECORDS)?;
-    for (id, record) in records {
+    let mut write = |id: R::Id, record: &Record| {
         let (key, ends) = about(record);
-        let key = encode(&(actor::<R>(*id), key));
+        let key = encode(&(R::actor(id), key));
         if ends {
             table.remove(key.as_slice())?;
         } else {
             table.insert(key.as_slice(), encode(record).as_slice())?;
+        }
+        Ok::<_, redb::Error>(())
+    };
+    for (id, record) in records {
+        if let Record::Client(client::Change::Choices(choices)) = record {
+            // One record for each, all in this transaction.
+            for (request, chosen) in choices.iter() {
+                let choice = client::Change::Choice(*request, chosen.clone());
+                write(*id, &Record::Client(choice))?;
+            }
+        } else {
+            write(*id, record)?;
         }
     }
     Ok(())
@@ -274,12 +286,9 @@ fn about(record: &Record) -> (Key, bool) {
         Record::Node(node::Change::End(claim)) => (Key::Allocation(*claim), true),
         Record::Scheduler(scheduler::Change::Life(Incarnation(_))) => (Key::Incarnation, false),
         Record::Client(client::Change::Choice(request, _)) => (Key::Choice(*request), false),
+        Record::Client(client::Change::Choices(_)) => unreachable!("written one by one"),
         Record::Client(client::Change::Cleared(request)) => (Key::Choice(*request), true),
     }
-}
-
-fn actor<R: Role>(id: R::Id) -> Actor {
-    R::origin(id, R::Disk::default()).actor()
 }
 
 fn encode(value: &impl Serialize) -> Vec<u8> {

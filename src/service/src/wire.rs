@@ -1,28 +1,20 @@
-//! The form of what is said: messages in packets over UDP, frames over TCP.
+//! The form of what is said over UDP.
 //!
-//! A message is a [`Message`] in postcard form; [`crate::packet`] says how packets hold them. A frame
-//! is its length in bytes (u32, little endian; the length itself left out), the version, and a
-//! [`FromClient`] or [`ToClient`] in postcard form.
+//! A message is a [`Message`] in postcard form; [`crate::packet`] says how packets hold them. What a
+//! client says and is told, [`FromClient`] and [`ToClient`], comes and goes over HTTP.
 //!
 //! Whatever arrives, decoding ends with a value or a [`DecodeError`]: it never panics, and never
 //! takes more memory than a small multiple of what arrived.
 
-use crate::packet::MESSAGE_MAX;
+use crate::packet::{MESSAGE_MAX, VERSION};
 use counterfoil_protocol::node::Allocation;
 use counterfoil_protocol::{
-    Actor, Answer, Body, Call, Changes, ClaimId, ClientId, Datagram, Demand, HostState,
-    Incarnation, Inventory, NodeId, Placement, SchedulerId, Status,
+    Actor, Answer, Body, Call, Changes, ClaimId, Datagram, Demand, HostState, Incarnation,
+    Inventory, NodeId, SchedulerId, Status,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::io::{self, Read};
 use std::net::SocketAddr;
-
-/// The largest frame from a client, in bytes.
-pub const FROM_CLIENT_MAX: usize = 16 << 10;
-
-/// The largest frame to a client, in bytes: a refusal for each of 100,000 nodes fits.
-pub const TO_CLIENT_MAX: usize = 4 << 20;
 
 /// Resource classes, groups among them, that one demand, inventory or change may name.
 pub const CLASSES_MAX: usize = 64;
@@ -32,9 +24,6 @@ pub const NAMES_MAX: usize = 64;
 
 /// Actors that one message may introduce.
 pub const PEERS_MAX: usize = 48;
-
-/// The version of the frames.
-const VERSION: u8 = 2;
 
 /// What one process says to another over UDP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,10 +86,8 @@ pub struct Peer {
 }
 
 /// Client to scheduler.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum FromClient {
-    /// Who it is. The first frame of a connection, and only that.
-    Hello(ClientId),
     /// Find a place.
     Call(Call),
     /// A confirm or release, for the scheduler to pass on to the node that it is for.
@@ -108,7 +95,7 @@ pub enum FromClient {
 }
 
 /// Scheduler to client.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ToClient {
     /// What came of an attempt.
     Answer(Answer),
@@ -147,17 +134,6 @@ pub enum DecodeError {
 #[error("would be {0} bytes long")]
 pub struct TooLong(pub usize);
 
-/// Why no frame could be read.
-#[derive(Debug, thiserror::Error)]
-pub enum FrameError {
-    /// The connection ended or broke.
-    #[error("the connection broke")]
-    Io(#[from] io::Error),
-    /// What arrived has no meaning.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-}
-
 /// Appends the length and the form of a message to `bytes`; where it ends.
 ///
 /// # Errors
@@ -191,55 +167,6 @@ pub fn decode_message(form: &[u8]) -> Result<Message, DecodeError> {
     let message = postcard_exactly::<Message>(form)?;
     message.limited()?;
     Ok(message)
-}
-
-/// The bytes of a frame, its length included.
-///
-/// # Errors
-/// If it would be longer than `max` bytes.
-pub fn encode_frame(frame: &impl Serialize, max: usize) -> Result<Vec<u8>, TooLong> {
-    let mut bytes = encode(vec![0, 0, 0, 0, VERSION], frame, max)?;
-    let length = u32::try_from(bytes.len() - 4).expect("a frame is shorter than 4 GiB");
-    bytes[..4].copy_from_slice(&length.to_le_bytes());
-    Ok(bytes)
-}
-
-/// Reads one frame of up to `max` bytes.
-///
-/// # Errors
-/// If the connection ends, or what arrives has no meaning; the connection is then of no more use.
-pub fn read_frame<T: DeserializeOwned + Limited>(
-    connection: &mut impl Read,
-    max: usize,
-) -> Result<T, FrameError> {
-    let mut length = [0; 4];
-    connection.read_exact(&mut length)?;
-    let length = u32::from_le_bytes(length) as usize;
-    if length > max {
-        return Err(DecodeError::TooLong(max).into());
-    }
-    let mut body = Vec::new();
-    connection.take(length as u64).read_to_end(&mut body)?;
-    if body.len() < length {
-        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-    }
-    Ok(decode(&body)?)
-}
-
-fn encode(mut bytes: Vec<u8>, value: &impl Serialize, max: usize) -> Result<Vec<u8>, TooLong> {
-    bytes = postcard::to_extend(value, bytes).expect("values of the protocol have a postcard form");
-    if bytes.len() > max { Err(TooLong(bytes.len())) } else { Ok(bytes) }
-}
-
-/// Decodes a frame: the version, then the body.
-fn decode<T: DeserializeOwned + Limited>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let Some((version, body)) = bytes.split_first() else { return Err(DecodeError::Truncated) };
-    if *version != VERSION {
-        return Err(DecodeError::Version(*version));
-    }
-    let value: T = postcard_exactly(body)?;
-    value.limited()?;
-    Ok(value)
 }
 
 fn postcard_exactly<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
@@ -324,32 +251,6 @@ impl Limited for Datagram {
             | Body::Resync(_)
             | Body::Leave(_)
             | Body::Superseded { .. } => Ok(()),
-        }
-    }
-}
-
-impl Limited for FromClient {
-    fn limited(&self) -> Result<(), DecodeError> {
-        match self {
-            FromClient::Hello(_) => Ok(()),
-            FromClient::Call(call) => call.demand.limited(),
-            FromClient::Datagram(datagram) => datagram.limited(),
-        }
-    }
-}
-
-impl Limited for ToClient {
-    fn limited(&self) -> Result<(), DecodeError> {
-        match self {
-            ToClient::Datagram(datagram) => datagram.limited(),
-            // The map of refusals is bounded by the length of the frame.
-            ToClient::Answer(Answer { placement, .. }) => match placement {
-                Placement::NoValidHost(_)
-                | Placement::Placed(_)
-                | Placement::Unavailable
-                | Placement::Exhausted
-                | Placement::Overloaded => Ok(()),
-            },
         }
     }
 }

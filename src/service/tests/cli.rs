@@ -181,9 +181,12 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, say: &Sender<()>) {
 #[test]
 fn what_a_killed_run_had_chosen_is_finished_or_taken_back() {
     let up = Up::start(&["--schedulers", "1", "--nodes", "1"]);
-    for (resume, state, code) in [(["resume"].as_slice(), "confirmed", 0), (&["resume", "--release"], "gone", 1)] {
+    for (resume, state, code) in
+        [(["resume"].as_slice(), "confirmed", 0), (&["resume", "--release"], "gone", 1)]
+    {
         let (url, heard) = deaf_to_confirms(&up.urls[0]);
-        let place = up.command(&["place", "--vcpu", "1", "--api", &url]).stdout(Stdio::null()).spawn();
+        let place =
+            up.command(&["place", "--vcpu", "1", "--api", &url]).stdout(Stdio::null()).spawn();
         let mut place = place.unwrap();
         heard.recv().unwrap();
         assert_eq!(up.says(&["resume"], 0), "", "it is still running");
@@ -203,7 +206,8 @@ fn what_a_killed_run_had_chosen_is_finished_or_taken_back() {
 fn a_run_that_is_interrupted_before_it_has_chosen_leaves_nothing() {
     let up = Up::start(&["--schedulers", "1", "--nodes", "1"]);
     let place = ["place", "--vcpu", "1", "--api", "http://127.0.0.1:1"];
-    let mut place = up.command(&place).stderr(Stdio::piped()).env("COUNTERFOIL_LOG", "info").spawn().unwrap();
+    let mut place =
+        up.command(&place).stderr(Stdio::piped()).env("COUNTERFOIL_LOG", "info").spawn().unwrap();
     // It has said that it cannot reach anyone, so it takes signals.
     let mut first = [0; 1];
     place.stderr.as_mut().unwrap().read_exact(&mut first).unwrap();

@@ -1,23 +1,23 @@
 //! Nodes and schedulers as processes, spoken to from outside.
 
 use counterfoil_protocol::{
-    Actor, Address, Answer, AttemptId, AttemptNumber, Body, Call, ClaimId, ClassInventory,
-    ClientId, Datagram, Decision, Demand, HostState, Incarnation, Inventory, NodeId, Placement,
-    RequestId, ResourceClass, Resync, SchedulerId, Snapshot, Stamp, Verdict, Version,
+    Actor, Address, Body, ClaimId, ClassInventory, Datagram, Decision, HostState, Incarnation,
+    Inventory, NodeId, ResourceClass, Resync, SchedulerId, Snapshot, Stamp, Verdict, Version,
 };
 use counterfoil_service::meters::Meters;
 use counterfoil_service::packet::{PACKET_MAX, Packets, Seal, open};
 use counterfoil_service::post::Post;
-use counterfoil_service::wire::{
-    FROM_CLIENT_MAX, FromClient, Message, Peer, TO_CLIENT_MAX, ToClient, encode_frame, read_frame,
-};
+use counterfoil_service::remote::{Method, Remote, Reply, path_of};
+use counterfoil_service::wire::{Message, Peer};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// From one try to the next, when what was said may have been lost.
@@ -160,60 +160,40 @@ fn a_store_is_refused_to_another_actor_and_when_it_is_damaged() {
     assert!(message.contains("cannot be used"), "{message}");
 }
 
-/// A client that is connected to a scheduler.
-struct Connection(TcpStream);
+/// A client of the protocol.
+struct Client(Remote);
 
-impl Connection {
-    fn to(scheduler: &Process) -> Connection {
-        let stream = TcpStream::connect(scheduler.addresses[1]).unwrap();
-        stream.set_read_timeout(Some(AGAIN)).unwrap();
-        Connection(stream)
+impl Client {
+    fn of(scheduler: &Process) -> Client {
+        let url = format!("http://{}", scheduler.addresses[1]);
+        Client(Remote::new(&[url], None, None).unwrap())
     }
 
-    fn say(&mut self, frame: &FromClient) {
-        self.0.write_all(&encode_frame(frame, FROM_CLIENT_MAX).unwrap()).unwrap();
+    fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Reply {
+        self.0.ask(&self.0.urls()[0], method, path, body).unwrap()
     }
 
-    /// The next frame, if one comes before it is time to say it again.
-    fn hear(&mut self) -> Option<ToClient> {
-        read_frame(&mut self.0, TO_CLIENT_MAX).ok()
+    /// Asks for one processor, over a connection.
+    fn call(&self, connection: u64, attempt: u32) -> Reply {
+        let body = json!({
+            "resources": {"VCPU": 1},
+            "client": 1, "connection": connection, "request": 1, "attempt": attempt,
+        });
+        self.ask(Method::Post, "/v1/requests", Some(&body))
     }
 
     /// Asks for one processor until it is placed.
-    fn place(&mut self) -> ClaimId {
-        for number in 1.. {
-            self.call(number);
-            if let Some(ToClient::Answer(Answer { placement: Placement::Placed(claim), .. })) =
-                self.hear()
-            {
-                return claim;
-            }
-        }
-        unreachable!("numbers do not end")
-    }
-
-    /// Asks for one processor.
-    fn call(&mut self, number: u32) {
-        let resources = [(ResourceClass::Vcpu, 1)].into_iter().collect();
-        let demand = Demand { resources, ..Demand::default() };
-        let attempt = AttemptId { request: RequestId(1), number: AttemptNumber(number) };
-        self.say(&FromClient::Call(Call { attempt, demand }));
+    fn place(&self) -> ClaimId {
+        let placed = |reply: Reply| reply.body["placed"][0]["claim"].as_str()?.parse().ok();
+        (1..).find_map(|attempt| placed(self.call(0, attempt))).expect("numbers do not end")
     }
 
     /// Confirms `claim` until the node says something of it.
-    fn confirm(&mut self, claim: ClaimId) -> Decision {
-        let address = |actor| Address { actor, incarnation: None };
-        let (src, dst) = (Actor::Client(ClientId(1)), Actor::Node(claim.node));
-        let body = Body::Confirm(claim);
-        let confirm = Datagram { src: address(src), dst: address(dst), body };
+    fn confirm(&self, claim: ClaimId) -> Reply {
         loop {
-            self.say(&FromClient::Datagram(confirm.clone()));
-            if let Some(ToClient::Datagram(datagram)) = self.hear() {
-                let Body::Verdict(Verdict { claim: of, decision }) = datagram.body else {
-                    panic!("{datagram:?}");
-                };
-                assert_eq!(of, claim);
-                return decision;
+            let reply = self.ask(Method::Put, &path_of(claim), None);
+            if reply.status != 504 {
+                return reply;
             }
         }
     }
@@ -226,21 +206,19 @@ fn what_was_confirmed_through_a_scheduler_outlives_the_node_and_a_client_that_ta
     let address = node.addresses[0];
     let scheduler = Process::scheduler(of_scheduler.path(), address);
 
-    let mut nonsense = Connection::to(&scheduler);
-    nonsense.0.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-    nonsense.0.set_read_timeout(None).unwrap();
+    let mut nonsense = TcpStream::connect(scheduler.addresses[1]).unwrap();
+    nonsense.write_all(b"nonsense of no protocol at all\r\n\r\n").unwrap();
     let mut rest = Vec::new();
     // The scheduler ends the connection.
-    let _ = nonsense.0.read_to_end(&mut rest);
-    assert!(rest.is_empty());
+    let _ = nonsense.read_to_end(&mut rest);
 
-    let mut client = Connection::to(&scheduler);
-    client.say(&FromClient::Hello(ClientId(1)));
+    let client = Client::of(&scheduler);
     let claim = client.place();
-    assert!(matches!(client.confirm(claim), Decision::Confirmed { .. }));
+    let confirmed = client.confirm(claim);
+    assert_eq!((confirmed.status, &confirmed.body["state"]), (200, &json!("confirmed")));
     node.kill();
     let node = Process::node(of_node.path(), &address.to_string());
-    assert!(matches!(client.confirm(claim), Decision::Confirmed { .. }));
+    assert_eq!(client.confirm(claim).status, 200);
     assert_eq!(scheduler.stop().0, Some(0));
     assert_eq!(node.stop().0, Some(0));
 }
@@ -310,34 +288,26 @@ fn a_call_is_answered_though_an_older_connection_of_its_client_ends_while_it_wai
     // It asks for less once it knows more.
     node.hear(|body| matches!(body, Body::Resync(Resync { have: Some(_) })));
 
-    let mut old = Connection::to(&scheduler);
-    old.say(&FromClient::Hello(ClientId(1)));
-    old.call(1);
-    let first = node.hear(|body| matches!(body, Body::Claim(_)));
-    let mut new = Connection::to(&scheduler);
-    new.say(&FromClient::Hello(ClientId(1)));
-    new.call(2);
-    let is_second = |body: &Body| {
-        let Body::Claim(first) = &first.0.body else { unreachable!("it is a claim") };
-        matches!(body, Body::Claim(claim) if claim.claim != first.claim)
-    };
-    let second = node.hear(is_second);
-    let mut rest = Vec::new();
-    old.0.set_read_timeout(None).unwrap();
-    // The scheduler ends the old connection.
-    let _ = old.0.read_to_end(&mut rest);
-    assert!(rest.is_empty());
-    drop(old);
-    std::thread::sleep(AGAIN);
-
-    let Body::Claim(claim) = &second.0.body else { unreachable!("it is a claim") };
-    let stamp = Stamp { incarnation: Incarnation(1), version: Version(1) };
-    let decision = Decision::Granted { at: stamp };
-    node.answer(&second, Body::Verdict(Verdict { claim: claim.claim, decision }));
-    new.0.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let Some(ToClient::Answer(Answer { attempt, placement })) = new.hear() else {
-        panic!("no answer");
-    };
-    assert_eq!((attempt.number, placement), (AttemptNumber(2), Placement::Placed(claim.claim)));
+    let client = Client::of(&scheduler);
+    let (old, new) = thread::scope(|scope| {
+        let old = scope.spawn(|| client.call(1, 1));
+        let first = node.hear(|body| matches!(body, Body::Claim(_)));
+        let new = scope.spawn(|| client.call(2, 2));
+        let is_second = |body: &Body| {
+            let Body::Claim(first) = &first.0.body else { unreachable!("it is a claim") };
+            matches!(body, Body::Claim(claim) if claim.claim != first.claim)
+        };
+        let second = node.hear(is_second);
+        // The old connection has ended before the new one is answered.
+        let old = old.join().unwrap();
+        let Body::Claim(claim) = &second.0.body else { unreachable!("it is a claim") };
+        let stamp = Stamp { incarnation: Incarnation(1), version: Version(1) };
+        let decision = Decision::Granted { at: stamp };
+        node.answer(&second, Body::Verdict(Verdict { claim: claim.claim, decision }));
+        (old, (claim.claim, new.join().unwrap()))
+    });
+    assert_eq!((old.status, old.error()), (503, "connection_over"));
+    let (claim, answer) = new;
+    assert_eq!(answer.body["placed"][0]["claim"], json!(claim.to_string()));
     assert_eq!(scheduler.stop().0, Some(0));
 }

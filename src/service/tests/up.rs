@@ -43,14 +43,26 @@ fn the_default_workload_is_mostly_placed_and_partly_refused() {
 #[test]
 fn a_node_and_a_scheduler_that_are_killed_halfway_change_no_promise() {
     for policy in ["spread", "random"] {
-        let report = fine(&["--place", "default", "--count", "400", "--crash", "--policy", policy, "--seed", "4"]);
+        let report = fine(&[
+            "--place", "default", "--count", "400", "--crash", "--policy", policy, "--seed", "4",
+        ]);
         assert_eq!(number(&report, "runs_rebuilt"), 2 + 3 + 1 + 2, "both lives of the killed");
     }
 }
 
 #[test]
 fn the_only_node_and_the_only_scheduler_may_be_killed() {
-    let report = fine(&["--place", "default", "--count", "200", "--crash", "--schedulers", "1", "--nodes", "1"]);
+    let report = fine(&[
+        "--place",
+        "default",
+        "--count",
+        "200",
+        "--crash",
+        "--schedulers",
+        "1",
+        "--nodes",
+        "1",
+    ]);
     assert_eq!(number(&report, "runs_rebuilt"), 1 + 1 + 1 + 2);
 }
 

@@ -32,6 +32,10 @@ pub(super) fn outside(
             }
             (first_client, Order::Client(client::Order::Place(request.id, demand)))
         }
+        Outside::PlaceTogether(requests) => {
+            let demands = requests.iter().map(|(id, request)| (*id, request.demand())).collect();
+            (first_client, Order::Client(client::Order::PlaceTogether(demands)))
+        }
         Outside::Release(request) => {
             (first_client, Order::Client(client::Order::Release(*request)))
         }

@@ -6,7 +6,7 @@ use crate::protocol::Protocol;
 use crate::scenario::{Fault, Outside, Scenario};
 use crate::walk::fault_of;
 use counterfoil_protocol::resources::ClassInventory;
-use counterfoil_protocol::{Actor, NodeId, SchedulerId};
+use counterfoil_protocol::{Actor, NodeId, RequestId, SchedulerId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Tighter scenarios, each with the run as it is written there: without faults, requests and orders
@@ -39,6 +39,7 @@ pub(super) fn tighter<P: Protocol>(
         Outside::Join(Actor::Node(NodeId(number))) => Some(*number),
         Outside::Join(_)
         | Outside::Place(_)
+        | Outside::PlaceTogether(_)
         | Outside::Release(_)
         | Outside::Drain(_)
         | Outside::Undrain(_)
@@ -150,11 +151,22 @@ fn without_outside<P: Protocol>(
     steps: &[Action<P>],
 ) -> (Scenario, Vec<Action<P>>) {
     let mut tighter = scenario.clone();
-    let requests = scenario.requests.len();
+    let outside = scenario.outside();
     let stays = |index: usize| !unmade.contains(&(index as u8));
-    let mut index = 0..;
-    tighter.requests.retain(|_| index.next().is_some_and(stays));
-    let mut index = requests..;
+    let is_made = |request: RequestId| {
+        outside.iter().enumerate().filter(|(index, _)| stays(*index)).any(|(_, one)| match one {
+            Outside::Place(one) => one.id == request,
+            Outside::PlaceTogether(bundle) => bundle.contains_key(&request),
+            Outside::Release(_)
+            | Outside::Drain(_)
+            | Outside::Undrain(_)
+            | Outside::Inventory(..)
+            | Outside::Leave(_)
+            | Outside::Join(_) => false,
+        })
+    };
+    tighter.requests.retain(|request| is_made(request.id));
+    let mut index = outside.len() - scenario.orders.len()..;
     tighter.orders.retain(|_| index.next().is_some_and(stays));
     let moved = |index: u8| index - unmade.iter().filter(|gone| **gone < index).count() as u8;
     (tighter, steps.iter().map(|action| with_outside(action, &moved)).collect())

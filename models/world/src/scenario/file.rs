@@ -98,6 +98,9 @@ struct RequestFile {
     #[serde(default)]
     apart: Map<GroupId, u32>,
     at: Option<String>,
+    /// Whether they are a bundle.
+    #[serde(default)]
+    together: bool,
 }
 
 fn one() -> u32 {
@@ -161,6 +164,10 @@ impl File {
             &self.node.unwrap_or_default(),
         )?;
         let requests = requests(&self.request.unwrap_or_default(), schedulers)?;
+        let clients = self.clients.unwrap_or(true);
+        if !clients && requests.iter().any(|request| !request.bundle.is_empty()) {
+            return Err(("together", "only a client places requests together".to_owned()));
+        }
         let requests_in_all = requests.len() as u64;
         let orders = orders
             .into_iter()
@@ -180,7 +187,7 @@ impl File {
             start: self.start.unwrap_or(Start::Warm),
             lapses: self.lapses.unwrap_or(Lapses::Budget),
             schedulers,
-            clients: self.clients.unwrap_or(true),
+            clients,
             nodes,
             nodes_at_start,
             requests,
@@ -277,10 +284,15 @@ fn requests(files: &[RequestFile], schedulers: u32) -> Result<Vec<Request>, Wron
             None => None,
             Some(name) => Some(SchedulerId(numbered("at", 's', name, schedulers)?)),
         };
-        for _ in 0..count("count", file.count)? {
-            let id = RequestId(requests.len() as u64 + 1);
+        let first = requests.len() as u64 + 1;
+        let ids = first..first + u64::from(count("count", file.count)?);
+        let bundle: Set<RequestId> = match file.together {
+            true => ids.clone().map(RequestId).collect(),
+            false => Set::default(),
+        };
+        for id in ids.map(RequestId) {
             let RequestFile { resources, near, apart, .. } = file.clone();
-            requests.push(Request { id, resources, near, apart, at });
+            requests.push(Request { id, resources, near, apart, at, bundle: bundle.clone() });
         }
     }
     if requests.len() > Scenario::COUNT_MAX as usize {

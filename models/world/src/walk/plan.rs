@@ -210,9 +210,24 @@ fn requests(size: Size, schedulers: u32) -> impl Strategy<Value = Vec<Request>> 
                 near: company.near(),
                 apart: company.apart(),
                 at: at.map(SchedulerId),
+                bundle: Set::default(),
             };
         requests.map(request).collect::<Vec<Request>>()
     })
+}
+
+/// Makes bundles of some of the requests that follow each other: of each number one, unless it is
+/// 1.
+fn bundle(requests: &mut [Request], sizes: &[usize]) {
+    let mut rest = requests;
+    for size in sizes {
+        let (members, others) = rest.split_at_mut((*size).min(rest.len()));
+        let bundle: Set<RequestId> = members.iter().map(|request| request.id).collect();
+        if bundle.len() > 1 {
+            members.iter_mut().for_each(|request| request.bundle = bundle.clone());
+        }
+        rest = others;
+    }
 }
 
 /// What else may happen from outside, each once. Two more nodes and schedulers may join.
@@ -284,48 +299,55 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
             let inventories = prop::collection::vec(1..=size.units, nodes as usize + 2);
             let requests = requests(size, schedulers);
             let orders = orders(size, nodes, schedulers);
-            (Just(schedulers), Just(nodes), inventories, requests, orders)
+            let bundles = prop::collection::vec(select(vec![1, 1, 2, 3]), 0..=size.requests);
+            (Just(schedulers), Just(nodes), inventories, (requests, bundles), orders)
         })
     });
-    (cluster, bounds()).prop_map(|((schedulers, nodes, units, mut requests, orders), bounds)| {
-        let (clients, network, timers, start, lapses, faults, limits) = bounds;
-        let requests_made = requests.len() as u64;
-        let known = |order: &Outside| match order {
-            Outside::Release(request) => clients && request.0 <= requests_made,
-            Outside::Place(_)
-            | Outside::Drain(_)
-            | Outside::Undrain(_)
-            | Outside::Inventory(..)
-            | Outside::Leave(_)
-            | Outside::Join(_) => true,
-        };
-        let faults = bearable(faults, schedulers);
-        // No request must be meant for one who is gone.
-        if faults.contains_key(&Fault::SchedulerDeath) {
-            requests.iter_mut().for_each(|request| request.at = None);
-        }
-        Scenario {
-            name: "walk".to_owned(),
-            question: "Does anything go wrong on a random walk?".to_owned(),
-            expect: Expect::Holds,
-            symmetry: false,
-            distinct: None,
-            without: Vec::new(),
-            network,
-            timers,
-            start,
-            lapses,
-            schedulers,
-            clients,
-            nodes: units.into_iter().map(inventory).collect(),
-            nodes_at_start: nodes,
-            orders: orders.into_iter().filter(known).collect(),
-            requests,
-            faults,
-            faults_in_all: None,
-            limits,
-        }
-    })
+    (cluster, bounds()).prop_map(
+        |((schedulers, nodes, units, (mut requests, bundles), orders), bounds)| {
+            let (clients, network, timers, start, lapses, faults, limits) = bounds;
+            let requests_made = requests.len() as u64;
+            if clients {
+                bundle(&mut requests, &bundles);
+            }
+            let known = |order: &Outside| match order {
+                Outside::Release(request) => clients && request.0 <= requests_made,
+                Outside::Place(_)
+                | Outside::PlaceTogether(_)
+                | Outside::Drain(_)
+                | Outside::Undrain(_)
+                | Outside::Inventory(..)
+                | Outside::Leave(_)
+                | Outside::Join(_) => true,
+            };
+            let faults = bearable(faults, schedulers);
+            // No request must be meant for one who is gone.
+            if faults.contains_key(&Fault::SchedulerDeath) {
+                requests.iter_mut().for_each(|request| request.at = None);
+            }
+            Scenario {
+                name: "walk".to_owned(),
+                question: "Does anything go wrong on a random walk?".to_owned(),
+                expect: Expect::Holds,
+                symmetry: false,
+                distinct: None,
+                without: Vec::new(),
+                network,
+                timers,
+                start,
+                lapses,
+                schedulers,
+                clients,
+                nodes: units.into_iter().map(inventory).collect(),
+                nodes_at_start: nodes,
+                orders: orders.into_iter().filter(known).collect(),
+                requests,
+                faults,
+                faults_in_all: None,
+                limits,
+            }
+        },
+    )
 }
 
 /// No more faults of a kind than leave something to see: somebody must be left to ask, and who

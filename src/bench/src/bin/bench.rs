@@ -7,8 +7,10 @@ use counterfoil_bench::relay::Links;
 use counterfoil_bench::service::{self, Options};
 use counterfoil_bench::spawn;
 use counterfoil_placement::PolicyName;
+use counterfoil_service::monitor::{OnViolation, Watch};
 use serde::Serialize;
 use std::error::Error;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -73,6 +75,12 @@ struct ServiceArgs {
     /// Where random policies begin.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Whether the parts judge their own steps: off, count, log or abort.
+    #[arg(long, default_value_t = OnViolation::Off)]
+    monitor: OnViolation,
+    /// Of so many steps they judge one.
+    #[arg(long, default_value_t = NonZeroU32::MIN)]
+    monitor_one_of: NonZeroU32,
     /// The form of the report.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -261,6 +269,7 @@ fn run(args: &ServiceArgs) -> Result<(), Box<dyn Error>> {
         time: Duration::from_secs(args.seconds),
         policy: args.policy,
         seed: args.seed,
+        watch: Watch { on_violation: args.monitor, one_of: args.monitor_one_of },
     };
     let program = std::env::current_exe()?;
     let again = |time: Duration| {

@@ -7,6 +7,7 @@ use crate::netns::Namespaces;
 use crate::relay::{Counts, Links, Relay, Way};
 use counterfoil_protocol::{Config, Incarnation, Intervals, NodeId};
 use counterfoil_service::key::Key;
+use counterfoil_service::monitor::Watch;
 use counterfoil_service::remote::Remote;
 use counterfoil_service::serve::Common;
 use std::collections::BTreeMap;
@@ -189,6 +190,7 @@ impl Cluster {
                 recording: None,
                 until_stdin_closes: false,
                 config: Config { intervals, ..Config::default() },
+                watch: Watch::default(),
             },
             seeds,
         )?;

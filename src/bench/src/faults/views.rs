@@ -8,6 +8,7 @@ use super::FaultError;
 use counterfoil_placement::PolicyName;
 use counterfoil_protocol::scheduler::{Peer, Presence};
 use counterfoil_protocol::{Incarnation, NodeId, SchedulerId, Stamp, Status, Version};
+use counterfoil_service::api;
 use counterfoil_service::remote::{Method, Remote};
 use counterfoil_service::scheduler::{Daemon, Event, Front, Options, View};
 use counterfoil_service::serve::{Common, ServeError};
@@ -69,8 +70,7 @@ impl Observer {
     pub(crate) fn start(common: Common, seeds: Vec<SocketAddr>) -> Result<Observer, FaultError> {
         let daemon = Daemon::start(&Options {
             id: OBSERVER,
-            api: common.listen,
-            http: None,
+            api: api::Settings::at(common.listen),
             policy: PolicyName::default().policy(),
             seed: 1,
             common,

@@ -1,5 +1,6 @@
 //! A request, and how far it is.
 
+use super::Chosen;
 use crate::collections::{Map, Set};
 use crate::id::{AttemptNumber, ClaimId, RequestId, SchedulerId};
 use crate::machine::Output;
@@ -22,6 +23,8 @@ pub struct Request {
     pub phase: Phase,
     /// What was placed beside the choice, and is being released.
     pub unwanted: Set<ClaimId>,
+    /// The bundle that it is of, itself included; empty if it is of none.
+    pub bundle: Set<RequestId>,
 }
 
 /// How far a request is.
@@ -30,6 +33,9 @@ pub struct Request {
 pub enum Phase {
     /// A place is sought.
     Seeking,
+    /// Of a bundle: this was placed, and for another member nothing is. Not on disk: after a restart
+    /// it lapses.
+    Held(ClaimId),
     /// This was chosen, and the node has not said yet that it is confirmed.
     Confirming(ClaimId),
     /// This was chosen, and is confirmed.
@@ -49,6 +55,27 @@ impl Request {
             open: Map::default(),
             phase: Phase::Seeking,
             unwanted: Set::default(),
+            bundle: Set::default(),
+        }
+    }
+
+    pub(crate) fn of_bundle(self, bundle: Set<RequestId>) -> Self {
+        Request { bundle, ..self }
+    }
+
+    /// Whether nothing is sought or to be confirmed any more, nor stays confirmed.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Releasing(_) | Phase::Ended(_))
+    }
+
+    /// What is to be on disk while `claim` is chosen.
+    pub(crate) fn chosen(&self, claim: ClaimId) -> Chosen {
+        Chosen {
+            claim,
+            releasing: matches!(self.phase, Phase::Releasing(_)),
+            demand: self.demand.clone(),
+            attempts_made: self.attempts_made,
+            bundle: self.bundle.clone(),
         }
     }
 
@@ -62,9 +89,14 @@ impl Request {
     pub(crate) fn awaited(&self) -> Vec<ClaimId> {
         let choice = match self.phase {
             Phase::Confirming(claim) | Phase::Releasing(claim) => Some(claim),
-            Phase::Seeking | Phase::Confirmed(_) | Phase::Ended(_) => None,
+            Phase::Seeking | Phase::Held(_) | Phase::Confirmed(_) | Phase::Ended(_) => None,
         };
         choice.into_iter().chain(self.unwanted.iter().copied()).collect()
+    }
+
+    /// The claim that is held.
+    pub(crate) fn held(&self) -> Option<ClaimId> {
+        if let Phase::Held(claim) = self.phase { Some(claim) } else { None }
     }
 
     /// What the client waits for the node to say of `claim`.
@@ -75,7 +107,9 @@ impl Request {
         match self.phase {
             Phase::Confirming(choice) if choice == claim => Some(Awaited::Confirmation),
             Phase::Releasing(choice) if choice == claim => Some(Awaited::Release),
+            Phase::Held(held) if held == claim => Some(Awaited::Nothing),
             Phase::Seeking
+            | Phase::Held(_)
             | Phase::Confirming(_)
             | Phase::Confirmed(_)
             | Phase::Releasing(_)
@@ -90,4 +124,6 @@ pub(crate) enum Awaited {
     Confirmation,
     Release,
     UnwantedRelease,
+    /// It is held, and not asked about.
+    Nothing,
 }

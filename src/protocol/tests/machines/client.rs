@@ -6,8 +6,8 @@ use counterfoil_protocol::client::{Chosen, Client, Order, Phase, Request};
 pub(crate) use counterfoil_protocol::client::{Disk, Input};
 use counterfoil_protocol::{
     Address, Answer, AttemptNumber, Body, Changes, ClaimId, Decision, Delta, HostState, Leave,
-    Limits, Map, NodeId, Output, Placement, Reason, Record, Refusal, RequestId, Resync,
-    SchedulerId, Snapshot, Timer, Version,
+    Limits, Map, NodeId, Notice, Output, Placement, Reason, Record, Refusal, RequestId, Resync,
+    SchedulerId, Set, Snapshot, Timer, Version,
 };
 
 #[test]
@@ -71,12 +71,13 @@ fn choices(client: &Client) -> Map<RequestId, Chosen> {
         releasing,
         demand: vcpu(1),
         attempts_made: AttemptNumber(1),
+        bundle: Set::default(),
     };
     let requests = client.requests.iter();
     let of_request = requests.filter_map(|(id, request)| match request.phase {
         Phase::Confirming(claim) | Phase::Confirmed(claim) => Some((*id, chosen(claim, false))),
         Phase::Releasing(claim) => Some((*id, chosen(claim, true))),
-        Phase::Seeking | Phase::Ended(_) => None,
+        Phase::Seeking | Phase::Held(_) | Phase::Ended(_) => None,
     });
     of_request.collect()
 }
@@ -102,6 +103,12 @@ pub(crate) fn after(mut client: Client, inputs: &[Input]) -> Client {
 /// The order to place a request for one processor.
 pub(crate) fn place(request: RequestId) -> Input {
     Input::Order(Order::Place(request, vcpu(1)))
+}
+
+/// The order to place requests together, each for one processor.
+pub(crate) fn place_together(requests: &[RequestId]) -> Input {
+    let demands = requests.iter().map(|request| (*request, vcpu(1)));
+    Input::Order(Order::PlaceTogether(demands.collect()))
 }
 
 /// The driver's choice of a scheduler for an attempt.
@@ -140,13 +147,73 @@ pub(crate) fn calling_twice() -> Vec<Input> {
 }
 
 fn restarted(releasing: bool) -> Client {
-    let chosen =
-        Chosen { claim: claim_id(0), releasing, demand: vcpu(1), attempts_made: AttemptNumber(1) };
-    let disk = Disk { choices: [(R1, chosen)].into_iter().collect() };
+    let disk = Disk { choices: [(R1, chosen(0, releasing, &[]))].into_iter().collect() };
     Client::start(C1, disk, config(small()), &mut Vec::new())
 }
 
+fn chosen(number: u64, releasing: bool, bundle: &[RequestId]) -> Chosen {
+    let bundle = bundle.iter().copied().collect();
+    let attempts_made = AttemptNumber(1);
+    Chosen { claim: claim_id(number), releasing, demand: vcpu(1), attempts_made, bundle }
+}
+
+/// Requests 1 and 2 have been called for, together.
+pub(crate) fn calling_together() -> Vec<Input> {
+    vec![place_together(&[R1, R2]), chooses(R1, 1, 1), chooses(R2, 1, 2)]
+}
+
+/// Two requests that are placed together, in every kind of state.
+fn bundles() -> Named<Client> {
+    let state = |inputs: &[Input]| after(fresh(small()), inputs);
+    let and = |inputs: &[Input]| state(&[&calling_together(), inputs].concat());
+    let placed =
+        |request: RequestId| answers(request, 1, Placement::Placed(claim_id(request.0 - 1)));
+    let both = || [placed(R2), placed(R1)];
+    let both_and = |inputs: &[Input]| and(&[&both(), inputs].concat());
+    let confirms = |number| decides(claim_id(number), confirmed());
+    let gone = |number| decides(claim_id(number), Decision::Gone);
+    let last_of_r1 = || {
+        let retry = Input::Timer(Timer::Retry(R1));
+        [answers(R1, 1, Placement::Unavailable), retry, chooses(R1, 2, 1)]
+    };
+    vec![
+        ("bundle: choosing", state(&[place_together(&[R1, R2])])),
+        ("bundle: calling", and(&[])),
+        ("bundle: r2 held", and(&[placed(R2)])),
+        ("bundle: r2 held, r1 on its last attempt", {
+            and(&[&[placed(R2)], &last_of_r1()[..]].concat())
+        }),
+        ("bundle: confirming", both_and(&[])),
+        ("bundle: r2 confirmed", both_and(&[confirms(1)])),
+        ("bundle: confirmed", both_and(&[confirms(0), confirms(1)])),
+        ("bundle: r1 gone, r2 confirmed", both_and(&[confirms(1), gone(0)])),
+        ("bundle: both gone, r2 held", {
+            let retry = Input::Timer(Timer::Retry(R2));
+            let again = answers(R2, 2, Placement::Placed(claim_id(1)));
+            both_and(&[gone(0), gone(1), retry, chooses(R2, 2, 2), again])
+        }),
+        ("bundle: releasing", both_and(&[Input::Order(Order::Release(R2))])),
+        ("bundle: given up, r2 unwanted", and(&[placed(R2), answers(R1, 1, no_valid_host())])),
+        ("bundle: r2 given up and forgotten, r1 not answered", {
+            let forget = Input::Order(Order::Forget(R2));
+            let unavailable = answers(R2, 1, Placement::Unavailable);
+            and(&[Input::Order(Order::Release(R1)), unavailable, forget, place(R2)])
+        }),
+        ("restarted + part of a bundle", {
+            let choices = [(R1, chosen(0, false, &[R1, R2]))].into_iter().collect();
+            Client::start(C1, Disk { choices }, config(small()), &mut Vec::new())
+        }),
+    ]
+}
+
 fn states() -> Named<Client> {
+    let mut states = alone();
+    states.extend(bundles());
+    states
+}
+
+/// One request, in every kind of state.
+fn alone() -> Named<Client> {
     let state = |inputs: &[Input]| after(fresh(small()), inputs);
     let calling_and = |inputs: &[Input]| state(&[&calling(), inputs].concat());
     let twice_and = |inputs: &[Input]| state(&[&calling_twice(), inputs].concat());
@@ -192,6 +259,13 @@ fn orders_and_answers() -> Named<Input> {
     vec![
         ("order place r1", place(R1)),
         ("order place r3", place(RequestId(3))),
+        ("order place r1 and r2 together", place_together(&[R1, R2])),
+        ("order place r3 and r4 together", place_together(&[RequestId(3), RequestId(4)])),
+        ("order place three together", {
+            place_together(&[RequestId(3), RequestId(4), RequestId(5)])
+        }),
+        ("order place r3 with none", place_together(&[RequestId(3)])),
+        ("order place nothing together", place_together(&[])),
         ("order release r1", order(Order::Release(R1))),
         ("order release r9", order(Order::Release(RequestId(9)))),
         ("order forget r1", order(Order::Forget(R1))),
@@ -205,6 +279,7 @@ fn orders_and_answers() -> Named<Input> {
         ("placed r1/2", answers(R1, 2, Placement::Placed(other))),
         ("placed r9/1", answers(RequestId(9), 1, Placement::Placed(other))),
         ("no valid host for r1/1", answers(R1, 1, no_valid_host())),
+        ("no valid host for r1/2", answers(R1, 2, no_valid_host())),
         ("unavailable r1/1", answers(R1, 1, Placement::Unavailable)),
         ("unavailable r1/2", answers(R1, 2, Placement::Unavailable)),
         ("exhausted r1/1", answers(R1, 1, Placement::Exhausted)),
@@ -269,4 +344,30 @@ fn a_restart_goes_on_with_what_was_chosen() {
     assert_eq!(restarted(false).requests.get(&R1).unwrap().phase, Phase::Confirming(claim_id(0)));
     assert_eq!(restarted(true).requests.get(&R1).unwrap().phase, Phase::Releasing(claim_id(0)));
     assert_eq!(restarted(true).disk(), Some(chosen_text(&choices(&restarted(true)))));
+}
+
+#[test]
+fn a_restart_goes_on_with_a_whole_bundle_and_gives_up_a_part_of_one() {
+    let bundle = [R1, R2];
+    let start = |disk: &[(RequestId, Chosen)]| {
+        let (disk, mut outputs) = (Disk { choices: disk.iter().cloned().collect() }, Vec::new());
+        let client = Client::start(C1, disk, config(small()), &mut outputs);
+        (client, outputs)
+    };
+    let (client, outputs) =
+        start(&[(R1, chosen(0, false, &bundle)), (R2, chosen(1, false, &bundle))]);
+    assert_eq!(sent(&outputs), [Body::Confirm(claim_id(0)), Body::Confirm(claim_id(1))]);
+    assert_eq!(notices(&outputs), []);
+    assert_eq!(client.requests[&R1].bundle, bundle.into_iter().collect());
+
+    let other = [(R2, chosen(1, false, &[])), (R2, chosen(1, true, &bundle))];
+    for other in [&other[..0], &other[..1], &other[1..]] {
+        let (client, outputs) = start(&[&[(R1, chosen(0, false, &bundle))], other].concat());
+        assert_eq!(client.requests[&R1].phase, Phase::Releasing(claim_id(0)));
+        assert_eq!(notices(&outputs), [Notice::BundleGivenUp]);
+        let written = outputs.iter().position(|output| matches!(output, Output::Persist(_)));
+        let released = outputs.iter().position(|output| matches!(output, Output::Send(_)));
+        assert!(written < released, "{outputs:?}");
+        assert!(sent(&outputs).contains(&Body::Release(claim_id(0))));
+    }
 }

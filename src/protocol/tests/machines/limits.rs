@@ -186,3 +186,21 @@ fn a_refusal_for_a_limit_says_nothing_of_the_host_state() {
     let Decision::Refused(refusal) = full else { unreachable!("built as one") };
     assert!(!refusal.reason.is_of_host_state());
 }
+
+#[test]
+fn bundle_max_ends_a_larger_bundle_at_once() {
+    let limits = Limits { bundle_max: 2, requests_max: 3, ..ample() };
+    let bundle = |ids: &[u64]| {
+        let ids: Vec<RequestId> = ids.iter().copied().map(RequestId).collect();
+        client::place_together(&ids)
+    };
+    let mut client = client::fresh(limits);
+    let outputs = step(&mut client, &bundle(&[1, 2, 3]), "towards a limit");
+    assert_eq!(notices(&outputs), [Notice::BundleTooLarge]);
+    assert_eq!(outputs.iter().filter(|output| matches!(output, Output::Ended(..))).count(), 3);
+    assert_eq!(last(&mut client, &[bundle(&[1, 2])]), [Notice::BundleOpened]);
+    assert_eq!(last(&mut client, &[bundle(&[3, 4])]), [Notice::RequestsFull]);
+    assert_eq!(last(&mut client, &[bundle(&[2, 3])]), [Notice::RequestRepeated]);
+    assert_eq!(last(&mut client, &[bundle(&[3])]), [Notice::RequestOpened], "it is alone");
+    assert_eq!(client.requests.len(), 3);
+}

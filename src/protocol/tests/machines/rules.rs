@@ -253,6 +253,17 @@ fn gone_ends_the_attempt() {
 }
 
 #[test]
+fn bundles_are_chosen_whole() {
+    let seen = both(Rule::BundlesAreChosenWhole, |off| {
+        let mut client = a_client(off);
+        give(&mut client, client::calling_together());
+        let placed = client::answers(R1, 1, Placement::Placed(claim_id(0)));
+        sent(&give(&mut client, vec![placed]))
+    });
+    assert_eq!(seen, (vec![], vec![Body::Confirm(claim_id(0))]));
+}
+
+#[test]
 fn what_only_happens_with_a_rule_off_happens() {
     let mut seen = BTreeSet::new();
     let quiet = Some(Rule::QuietStreamsCarryTheirStamp);

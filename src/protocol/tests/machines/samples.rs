@@ -129,6 +129,7 @@ pub(crate) fn small() -> Limits {
         attempts_pending_max: 2,
         claims_per_attempt_max: 2,
         requests_max: 2,
+        bundle_max: 2,
         attempts_max: 2,
     }
 }

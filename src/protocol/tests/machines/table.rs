@@ -2,7 +2,7 @@
 
 use crate::samples::notices;
 use counterfoil_protocol::{
-    Body, Decision, Machine, Notice, Output, Record, Timer, client, node, scheduler,
+    Body, Decision, Machine, Notice, Output, Record, RequestId, Timer, client, node, scheduler,
 };
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -198,12 +198,18 @@ fn written(record: &Record) -> String {
         Record::Node(node::Change::Allocation(claim, it)) => format!("{claim} {:?}", it.state),
         Record::Node(node::Change::End(claim)) => format!("end of {claim}"),
         Record::Scheduler(scheduler::Change::Life(life)) => format!("life {life}"),
-        Record::Client(client::Change::Choice(request, chosen)) => {
-            let releasing = if chosen.releasing { ", releasing" } else { "" };
-            format!("{request} chose {}{releasing}", chosen.claim)
+        Record::Client(client::Change::Choice(request, chosen)) => chose(*request, chosen),
+        Record::Client(client::Change::Choices(choices)) => {
+            let choices = choices.iter().map(|(request, chosen)| chose(*request, chosen));
+            format!("together {}", choices.collect::<Vec<String>>().join(" and "))
         }
         Record::Client(client::Change::Cleared(request)) => format!("{request} cleared"),
     }
+}
+
+fn chose(request: RequestId, chosen: &client::Chosen) -> String {
+    let releasing = if chosen.releasing { ", releasing" } else { "" };
+    format!("{request} chose {}{releasing}", chosen.claim)
 }
 
 fn body(body: &Body) -> String {

@@ -3,8 +3,8 @@ use crate::format::{Batch, Entry, Header, digest};
 use crate::writer::Writer;
 use counterfoil_protocol::{
     AttemptId, AttemptNumber, Body, Call, ClassInventory, ClientId, Config, Datagram, Decision,
-    Demand, Given, Incarnation, Inventory, RequestId, ResourceClass, SchedulerId, Stamp, Timer,
-    Verdict, Version, node, scheduler,
+    Demand, Given, Incarnation, Inventory, NodeId, RequestId, ResourceClass, SchedulerId, Stamp,
+    Timer, Verdict, Version, node, scheduler,
 };
 use std::time::Duration;
 
@@ -22,7 +22,12 @@ impl<R: Role> Recorder<R> {
         let mut outputs = Vec::new();
         let config = Config::default();
         let machine = R::start(id, disk.clone(), Given::new(config.clone()), &mut outputs);
-        let header = Header { origin: R::origin(id, disk), config, started: digest(&outputs) };
+        let header = Header {
+            origin: R::origin(id, disk),
+            config,
+            running: None,
+            started: digest(&outputs),
+        };
         Recorder { machine, writer: Writer::create(&dir.join(name), &header).unwrap() }
     }
 

@@ -8,7 +8,9 @@ use crate::wire::{FromClient, ToClient};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use counterfoil_protocol::{Actor, Address, Body, ClaimId, ClientId, Datagram, Decision, Verdict};
+use counterfoil_protocol::{
+    Actor, Address, Body, ClaimId, ClientId, Datagram, Decision, Stamp, Verdict,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -33,8 +35,8 @@ pub(super) enum Act {
 /// What has become of it for good, as far as whoever does this waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settled {
-    /// It is confirmed.
-    Confirmed,
+    /// It is confirmed; from this stamp on the host state contains it.
+    Confirmed(Stamp),
     /// It is not there, and never will be.
     Gone,
 }
@@ -50,7 +52,7 @@ impl Act {
     /// Whether this decision is the answer. Others were made before the node was told.
     fn settled(self, decision: &Decision) -> Option<Settled> {
         match (self, decision) {
-            (Act::Confirm, Decision::Confirmed { .. }) => Some(Settled::Confirmed),
+            (Act::Confirm, Decision::Confirmed { at }) => Some(Settled::Confirmed(*at)),
             (Act::Confirm | Act::Release, Decision::Gone) => Some(Settled::Gone),
             (Act::Release, Decision::Confirmed { .. })
             | (Act::Confirm | Act::Release, Decision::Granted { .. } | Decision::Refused(_)) => {
@@ -128,7 +130,10 @@ pub(super) async fn confirm(
     Claim(claim): Claim,
 ) -> Result<Json<Value>, Problem> {
     match settle_one(&api, Act::Confirm, claim).await? {
-        Settled::Confirmed => Ok(Json(json!({ "claim": claim.to_string(), "state": "confirmed" }))),
+        Settled::Confirmed(at) => {
+            let (claim, at) = (claim.to_string(), at.to_string());
+            Ok(Json(json!({ "claim": claim, "state": "confirmed", "at": at })))
+        }
         Settled::Gone => Err(gone(StatusCode::GONE, claim)),
     }
 }
@@ -152,6 +157,7 @@ pub(super) async fn show(
             "claim": claim.to_string(),
             "node": claim.node,
             "state": allocation.state,
+            "at": allocation.at.to_string(),
             "request": allocation.request,
             "resources": allocation.demand.resources,
         }))),

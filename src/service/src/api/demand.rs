@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) const INSTANCES_MAX: u32 = 64;
 
 /// The longest name of a group, in bytes.
-const GROUP_MAX: usize = 128;
+pub(super) const GROUP_MAX: usize = 128;
 
 /// The body of `POST /v1/requests`.
 #[derive(Debug, Deserialize)]
@@ -80,12 +80,15 @@ pub(super) struct Caller {
     pub(super) attempt: AttemptId,
 }
 
-/// The number of the group of this name: the first 8 bytes of the BLAKE3 hash of it, the lowest
-/// first.
+/// The group of this name: of `GROUP_7` it is 7; else the first 8 bytes of the BLAKE3 hash of the
+/// name, the lowest first.
 pub(super) fn group(name: &str) -> Result<GroupId, Problem> {
     if name.is_empty() || name.len() > GROUP_MAX {
         let message = format!("groups: {name:?} is no name of a group: use 1 to {GROUP_MAX} bytes");
         return Err(Problem::bad_request(message));
+    }
+    if let Ok(numbered) = name.parse() {
+        return Ok(numbered);
     }
     let hash = blake3::hash(name.as_bytes());
     let first = hash.as_bytes().first_chunk().expect("a hash has 32 bytes");

@@ -151,7 +151,9 @@ impl Held {
 
     async fn release(&mut self) {
         let claims: Vec<ClaimId> = self.claims.values().copied().collect();
-        release(&self.api, &claims).await;
+        if !claims.is_empty() {
+            release(&self.api, &claims).await;
+        }
         self.claims.clear();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::access::Role;
 use super::problem::Problem;
-use super::{Api, allocations, nodes, placing};
+use super::{Api, allocations, nodes, openapi, placing};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request, State};
@@ -50,11 +50,13 @@ pub enum Route {
     Live,
     /// Whether it is of use.
     Ready,
+    /// The description of all of them.
+    OpenApi,
 }
 
 impl Route {
     /// All.
-    pub const ALL: [Route; 11] = [
+    pub const ALL: [Route; 12] = [
         Route::Place,
         Route::Recent,
         Route::Allocation,
@@ -66,6 +68,7 @@ impl Route {
         Route::Undrain,
         Route::Live,
         Route::Ready,
+        Route::OpenApi,
     ];
 
     /// The path, as in OpenAPI.
@@ -80,6 +83,7 @@ impl Route {
             Route::Undrain => "/v1/nodes/{id}/undrain",
             Route::Live => "/health/live",
             Route::Ready => "/health/ready",
+            Route::OpenApi => "/openapi.json",
         }
     }
 
@@ -94,7 +98,8 @@ impl Route {
             | Route::Node
             | Route::Recent
             | Route::Live
-            | Route::Ready => Method::GET,
+            | Route::Ready
+            | Route::OpenApi => Method::GET,
         }
     }
 
@@ -105,7 +110,7 @@ impl Route {
             Route::Place | Route::Confirm | Route::Release => Some(Role::Place),
             Route::Allocation | Route::Nodes | Route::Node | Route::Recent => Some(Role::Read),
             Route::Drain | Route::Undrain => Some(Role::Admin),
-            Route::Live | Route::Ready => None,
+            Route::Live | Route::Ready | Route::OpenApi => None,
         }
     }
 
@@ -122,6 +127,7 @@ impl Route {
             Route::Recent => routing::get(nodes::recent),
             Route::Live => routing::get(nodes::live),
             Route::Ready => routing::get(nodes::ready),
+            Route::OpenApi => routing::get(async || axum::Json(openapi::document())),
         }
     }
 }

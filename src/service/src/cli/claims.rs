@@ -2,9 +2,9 @@
 
 use super::api::ApiArgs;
 use super::{Failure, Format};
-use crate::remote::{Method, Reply, parse_claim, path_of};
+use crate::remote::{Method, Reply, path_of};
 use clap::Args;
-use counterfoil_protocol::ClaimId;
+use counterfoil_protocol::{ClaimId, ClaimIdError};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ pub(super) struct ClaimArgs {
 }
 
 fn claim(text: &str) -> Result<ClaimId, String> {
-    parse_claim(text).map_err(|error| error.to_string())
+    text.parse().map_err(|error: ClaimIdError| error.to_string())
 }
 
 impl ClaimArgs {

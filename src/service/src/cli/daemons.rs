@@ -34,7 +34,7 @@ pub(super) struct NodeArgs {
 #[derive(Args)]
 struct FileArgs {
     /// The file with the settings, in TOML: those of the first list stand at the top, the others in
-    /// tables: [network], [api], [storage], [inventory], [limits], [intervals]
+    /// tables: [network], [api], [storage], [inventory], [monitor], [limits], [intervals]
     #[arg(long, value_name = "FILE", env = "COUNTERFOIL_CONFIG")]
     config: Option<PathBuf>,
     /// Check all settings, print those that hold as TOML, and end

@@ -36,25 +36,24 @@ fn node(text: &str) -> Result<NodeId, String> {
 impl NodesArgs {
     pub(super) fn run(&self) -> Result<ExitCode, Failure> {
         let remote = self.api.remote()?;
-        let path = match self.node {
-            Some(NodeId(number)) => format!("/v1/nodes/{number}"),
-            None => "/v1/nodes".to_owned(),
+        let Some(node) = self.node else {
+            let (_, nodes) = remote.nodes()?;
+            match self.api.format {
+                Format::Human => table::nodes(&nodes).iter().for_each(|line| println!("{line}")),
+                Format::Json => println!("{}", Value::Array(nodes)),
+            }
+            return Ok(ExitCode::SUCCESS);
         };
+        let path = format!("/v1/nodes/{}", node.0);
         let (url, reply) = remote.ask_any(Method::Get, &path, None)?;
-        match (reply.status, self.node) {
-            (200, _) => {}
-            (404, Some(node)) => {
+        match (reply.status, self.api.format) {
+            (200, Format::Human) => println!("{:#}", reply.body),
+            (200, Format::Json) => println!("{}", reply.body),
+            (404, _) => {
                 eprintln!("counterfoil: {url} knows no {node}");
                 return Ok(ExitCode::from(1));
             }
             (_, _) => return Err(reply.refused_by(&url).into()),
-        }
-        match (self.api.format, reply.body) {
-            (Format::Human, Value::Array(nodes)) => {
-                table::nodes(&nodes).iter().for_each(|line| println!("{line}"));
-            }
-            (Format::Human, node) => println!("{node:#}"),
-            (Format::Json, said) => println!("{said}"),
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -84,14 +84,11 @@ impl WatchArgs {
 /// # Errors
 /// If none answers.
 pub(crate) fn look(remote: &Remote) -> Result<Seen, NoAnswer> {
-    let (url, reply) = remote.ask_any(Method::Get, "/v1/nodes", None)?;
-    let Some(nodes) = reply.body.as_array().filter(|_| reply.status == 200) else {
-        return Err(reply.refused_by(&url));
-    };
+    let (url, nodes) = remote.nodes()?;
     let recent = remote.ask(&url, Method::Get, "/v1/requests/recent", None);
     let decisions = recent.ok().filter(|reply| reply.status == 200);
     let decisions = decisions.and_then(|reply| reply.body.as_array().cloned());
-    Ok(Seen { url, nodes: nodes.clone(), decisions: decisions.unwrap_or_default() })
+    Ok(Seen { url, nodes, decisions: decisions.unwrap_or_default() })
 }
 
 /// What was seen, in at most `lines` lines.

@@ -87,7 +87,7 @@ impl Chooses<Scheduler> for Around {
 fn scheduler(dir: &Path, life: u64, around: &mut Around) -> Result<Driver<Scheduler>, DriverError> {
     let kept = Store::open(&dir.join("store"), &[SCHEDULER], |_| Vec::new())?;
     let recording = dir.join(format!("s1.{life}.recording"));
-    Driver::start(kept, &Config::default(), |_| Some(recording.clone()), around)
+    Driver::start(kept, (&Config::default(), Watch::default()), |_| Some(recording.clone()), around)
 }
 
 /// A snapshot of a node with room for two requests.
@@ -178,8 +178,13 @@ fn a_timer_is_given_once_it_is_due_and_again_when_it_is_set_again() {
     let mut around = Around::new();
     let kept = Store::open(&dir.path().join("store"), &[NODE], |_| Vec::new()).unwrap();
     let recording = dir.path().join("n1.1.recording");
-    let mut driver: Driver<Node> =
-        Driver::start(kept, &Config::default(), |_| Some(recording.clone()), &mut around).unwrap();
+    let mut driver: Driver<Node> = Driver::start(
+        kept,
+        (&Config::default(), Watch::default()),
+        |_| Some(recording.clone()),
+        &mut around,
+    )
+    .unwrap();
     for _ in 0..2 {
         assert!(driver.turn(&mut around).unwrap().is_continue());
     }

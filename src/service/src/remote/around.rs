@@ -55,8 +55,29 @@ pub trait Work {
 
 /// What was asked of a scheduler, and what came of it; or something else.
 pub enum Asked<E> {
-    Called { to: SchedulerId, connection: u64, call: Call, said: Result<Reply, NoAnswer> },
-    Told { to: SchedulerId, claim: ClaimId, release: bool, said: Result<Reply, NoAnswer> },
+    /// A call was made.
+    Called {
+        /// To whom.
+        to: SchedulerId,
+        /// Over which connection.
+        connection: u64,
+        /// Which.
+        call: Call,
+        /// What came of it.
+        said: Result<Reply, NoAnswer>,
+    },
+    /// A node was to be told something.
+    Told {
+        /// By whom.
+        to: SchedulerId,
+        /// Of which claim.
+        claim: ClaimId,
+        /// To release it, or else to confirm it.
+        release: bool,
+        /// What came of it.
+        said: Result<Reply, NoAnswer>,
+    },
+    /// Something else happened.
     Else(E),
 }
 

@@ -1,36 +1,13 @@
 //! Claims and groups as people write them.
 
-use counterfoil_protocol::{
-    ClaimId, ClaimNumber, GroupId, Incarnation, NodeId, SchedulerId, Stamp, Version,
-};
+use counterfoil_protocol::{ClaimId, GroupId, Incarnation, Stamp, Version};
 use std::str::FromStr;
 
-/// A text that is no claim.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no claim: one is written as s1.1:n3#0")]
-pub struct NoClaim(String);
-
-/// The claim that is written as `text`.
-///
-/// # Errors
-/// If it is none.
-pub fn parse_claim(text: &str) -> Result<ClaimId, NoClaim> {
-    let read = || {
-        let (scheduler, rest) = text.strip_prefix('s')?.split_once('.')?;
-        let (incarnation, rest) = rest.split_once(":n")?;
-        let (node, number) = rest.split_once('#')?;
-        Some(ClaimId {
-            scheduler: SchedulerId(digits(scheduler)?),
-            incarnation: Incarnation(digits(incarnation)?),
-            node: NodeId(digits(node)?),
-            number: ClaimNumber(digits(number)?),
-        })
-    };
-    read().ok_or_else(|| NoClaim(text.to_owned()))
-}
-
-/// The group of this name: any text.
+/// The group of this name, as schedulers understand it: any text.
 pub fn group(name: &str) -> GroupId {
+    if let Ok(numbered) = name.parse() {
+        return numbered;
+    }
     let mut number = [0; 8];
     number.copy_from_slice(&blake3::hash(name.as_bytes()).as_bytes()[..8]);
     GroupId(u64::from_le_bytes(number))
@@ -58,12 +35,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_claim_is_read_as_it_is_written() {
-        let claim = parse_claim("s4294967295.7:n3#12").unwrap();
-        assert_eq!(claim.to_string(), "s4294967295.7:n3#12");
+    fn a_claim_and_a_stamp_are_written_so_that_they_can_be_read() {
+        let claim = "s4294967295.7:n3#12".parse().unwrap();
         assert_eq!(path_of(claim), "/v1/allocations/s4294967295.7:n3%2312");
-        for bad in ["", "s1.1:n3", "s1.1:n3#", "1.1:3#0", "s1.1:n3#+1", "s1.1:n4294967296#0"] {
-            assert!(parse_claim(bad).is_err(), "{bad}");
+        assert_eq!(parse_stamp("3.17").unwrap().to_string(), "3.17");
+        for bad in ["", "3", "3.", "3.+1", "3.1.7"] {
+            assert_eq!(parse_stamp(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_group_is_named_by_any_text_or_by_its_number() {
+        assert_eq!(group("GROUP_7"), GroupId(7));
+        assert_ne!(group("web"), group("db"));
     }
 }

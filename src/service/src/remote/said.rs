@@ -1,6 +1,6 @@
 //! What the client's machine says, in the form of the API, and what comes back.
 
-use super::claim::{parse_claim, parse_stamp};
+use super::claim::parse_stamp;
 use super::{NoAnswer, Reply};
 use counterfoil_protocol::{
     Actor, Address, Answer, Body, Call, ClaimId, ClientId, Datagram, Decision, Demand, Map,
@@ -53,7 +53,7 @@ pub(super) fn meaning(call: &Call, url: &str, reply: &Reply) -> Meaning {
     let answer = |placement| Answer { attempt: call.attempt, placement };
     match (reply.status, reply.error()) {
         (200, _) => {
-            let claim = reply.body["placed"][0]["claim"].as_str().map(parse_claim);
+            let claim = reply.body["placed"][0]["claim"].as_str().map(str::parse);
             match claim {
                 Some(Ok(claim)) => Meaning::Answer(answer(Placement::Placed(claim))),
                 Some(Err(_)) | None => Meaning::Refused(reply.refused_by(url)),

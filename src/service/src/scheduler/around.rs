@@ -137,8 +137,11 @@ impl AroundScheduler {
         inputs: &mut Vec<(SchedulerId, Input)>,
     ) {
         match (datagram.src.actor, datagram.dst.actor) {
-            (Actor::Node(_), Actor::Scheduler(_)) => {
-                self.book.heard(datagram.src, from, now);
+            (Actor::Node(node), Actor::Scheduler(_)) => {
+                // It may speak to an earlier life of this scheduler, which met it; this one has not.
+                if self.book.heard(datagram.src, from, now) {
+                    inputs.push((self.id, Input::Meet(node)));
+                }
                 inputs.push((self.id, Input::Datagram(datagram)));
             }
             (Actor::Node(_), Actor::Client(client)) => match self.clients.get(&client) {
@@ -205,7 +208,6 @@ impl AroundScheduler {
         inputs: &mut Vec<(SchedulerId, Input)>,
     ) {
         match said {
-            FromClient::Hello(_) => tracing::warn!(%client, "said hello twice"),
             FromClient::Call(Call { attempt, .. }) if self.stops.is_some() => {
                 let placement = Placement::Unavailable;
                 self.answer(client, Answer { attempt, placement });

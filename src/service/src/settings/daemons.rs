@@ -3,14 +3,16 @@
 use super::inventory::InventorySettings;
 use super::layers::{Layers, SettingsError};
 use super::protocol::{IntervalSettings, LimitSettings, config};
+use crate::monitor::{OnViolation, Watch};
 use crate::node::check_inventory;
 use crate::serve::{Common, ServeError};
-use crate::{node, scheduler};
+use crate::{api, node, scheduler};
 use clap::Args;
 use counterfoil_placement::PolicyName;
-use counterfoil_protocol::{Inventory, NodeId, SchedulerId};
+use counterfoil_protocol::{Config, Inventory, NodeId, SchedulerId};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -46,6 +48,9 @@ pub struct SchedulerSettings {
     /// See [`Storage`].
     #[command(flatten)]
     pub storage: Storage,
+    /// See [`Monitor`].
+    #[command(flatten)]
+    pub monitor: Monitor,
     /// See [`LimitSettings`].
     #[command(flatten)]
     pub limits: LimitSettings,
@@ -78,6 +83,9 @@ pub struct NodeSettings {
     /// See [`InventorySettings`].
     #[arg(skip)]
     pub inventory: InventorySettings,
+    /// See [`Monitor`].
+    #[command(flatten)]
+    pub monitor: Monitor,
     /// See [`LimitSettings`].
     #[command(flatten)]
     pub limits: LimitSettings,
@@ -116,6 +124,34 @@ pub struct Api {
     /// [default: 127.0.0.1:7480]
     #[arg(long = "api", id = "api_listen", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
+    /// The file with the tokens: lines ROLE TOKEN, the roles read, place and admin. Without one it
+    /// listens on loopback only. Read again on SIGHUP
+    #[arg(long, id = "api_token_file", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The certificate, in PEM form. Without one it listens on loopback only. Read again on SIGHUP
+    #[arg(long, id = "api_tls_cert", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of the certificate, in PEM form
+    #[arg(long, id = "api_tls_key", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Send tokens over a network without TLS [default: false]
+    #[arg(long = "api-insecure", id = "api_insecure", value_name = "BOOL", num_args = 0..=1,
+          default_missing_value = "true", require_equals = true)]
+    pub insecure: Option<bool>,
+}
+
+/// How closely a process watches itself.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "Monitor")]
+pub struct Monitor {
+    /// What to do when a step violates a property: off (do not look), count, log, or abort before
+    /// anything of it is told [default: log]
+    #[arg(long, value_parser = on_violation)]
+    pub on_violation: Option<String>,
+    /// One step of so many is judged, 1 to 1000000 [default: 1]
+    #[arg(long, value_name = "N")]
+    pub judge_one_of: Option<u32>,
 }
 
 /// What is kept on disk.
@@ -227,6 +263,11 @@ pub fn life_long_ids(ids: Ids, data: &Path) -> Result<Vec<u32>, ServeError> {
     Ok(vec![id])
 }
 
+fn on_violation(text: &str) -> Result<String, String> {
+    let known: Result<OnViolation, _> = text.parse();
+    known.map(|known| known.as_str().to_owned()).map_err(|error| error.to_string())
+}
+
 fn policy(text: &str) -> Result<String, String> {
     let known: Result<PolicyName, _> = text.parse();
     known.map(|policy| policy.as_str().to_owned()).map_err(|error| error.to_string())
@@ -245,11 +286,56 @@ impl Storage {
     }
 }
 
+impl Monitor {
+    fn defaults() -> Self {
+        let on_violation = Some(OnViolation::default().as_str().to_owned());
+        Monitor { on_violation, judge_one_of: Some(1) }
+    }
+
+    fn watch(&self, layers: &Layers) -> Result<Watch, SettingsError> {
+        let on_violation = self.on_violation.as_deref().expect("it has a default");
+        let on_violation = on_violation.parse();
+        let one_of = self.judge_one_of.filter(|one_of| *one_of <= 1_000_000);
+        let problem = "is not a number from 1 to 1000000";
+        Ok(Watch {
+            on_violation: on_violation
+                .map_err(|error| layers.fault("monitor.on_violation", format!("{error}")))?,
+            one_of: one_of
+                .and_then(NonZeroU32::new)
+                .ok_or_else(|| layers.fault("monitor.judge_one_of", problem))?,
+        })
+    }
+}
+
+impl Api {
+    fn defaults() -> Self {
+        let listen = Some("127.0.0.1:7480".parse().expect("it is an address"));
+        Api { listen, insecure: Some(false), ..Api::default() }
+    }
+
+    fn settings(&self, layers: &Layers) -> Result<api::Settings, SettingsError> {
+        let tls = match (self.tls_cert.clone(), self.tls_key.clone()) {
+            (Some(certificate), Some(key)) => Some(api::TlsFiles { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) => return Err(layers.fault("api.tls_cert", "its tls_key is missing")),
+            (None, Some(_)) => return Err(layers.fault("api.tls_key", "its tls_cert is missing")),
+        };
+        let settings = api::Settings {
+            token_file: self.token_file.clone(),
+            tls,
+            insecure: self.insecure == Some(true),
+            ..api::Settings::at(self.listen.expect("it has a default"))
+        };
+        let check = settings.check();
+        check.map_err(|error| layers.fault("api.listen", error.to_string()))?;
+        Ok(settings)
+    }
+}
+
 fn common(
     network: &Network,
     storage: &Storage,
-    limits: &LimitSettings,
-    intervals: &IntervalSettings,
+    (config, watch): (Config, Watch),
     layers: &Layers,
 ) -> Result<Common, SettingsError> {
     let Some(data) = &storage.data else {
@@ -264,7 +350,8 @@ fn common(
         data: Some(data.clone()),
         recording: storage.recording.clone(),
         until_stdin_closes: storage.until_stdin_closes == Some(true),
-        config: config(limits, intervals, layers)?,
+        config,
+        watch,
     };
     for peer in &common.peers {
         let port = peer.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
@@ -299,8 +386,9 @@ impl SchedulerSettings {
             log: Some("warn".to_owned()),
             log_format: Some("text".to_owned()),
             network: Network::defaults("127.0.0.1:7400"),
-            api: Api { listen: Some("127.0.0.1:7480".parse().expect("it is an address")) },
+            api: Api::defaults(),
             storage: Storage::defaults(),
+            monitor: Monitor::defaults(),
             limits: LimitSettings::defaults(),
             intervals: IntervalSettings::defaults(),
             ..SchedulerSettings::default()
@@ -314,9 +402,9 @@ impl SchedulerSettings {
     /// # Errors
     /// If something makes no sense.
     pub fn options(layers: &Layers) -> Result<(Ids, scheduler::Options), SettingsError> {
-        let SchedulerSettings {
-            id, policy, seed, network, api, storage, limits, intervals, ..
-        } = layers.effective();
+        let settings: SchedulerSettings = layers.effective();
+        let SchedulerSettings { id, policy, seed, network, api, storage, monitor, .. } = settings;
+        let config = config(&settings.limits, &settings.intervals, layers)?;
         let id = match id_of(id, layers)? {
             Ids::Range(first, last) if first != last => {
                 return Err(layers.fault("id", "a process has one scheduler, not a range"));
@@ -329,11 +417,10 @@ impl SchedulerSettings {
             .map_err(|error| layers.fault("policy", format!("{error}")))?;
         let options = scheduler::Options {
             id: SchedulerId(0),
-            api: api.listen.expect("it has a default"),
-            http: None,
+            api: api.settings(layers)?,
             policy: policy.policy(),
             seed: seed.expect("it has a default"),
-            common: common(&network, &storage, &limits, &intervals, layers)?,
+            common: common(&network, &storage, (config, monitor.watch(layers)?), layers)?,
         };
         Ok((id, options))
     }
@@ -350,6 +437,7 @@ impl NodeSettings {
             log_format: Some("text".to_owned()),
             network: Network::defaults("127.0.0.1:7410"),
             storage: Storage::defaults(),
+            monitor: Monitor::defaults(),
             limits: LimitSettings::defaults(),
             intervals: IntervalSettings::defaults(),
             ..NodeSettings::default()
@@ -369,9 +457,10 @@ impl NodeSettings {
     /// If something makes no sense.
     pub fn options(layers: &Layers) -> Result<(Ids, node::Options), SettingsError> {
         let settings: NodeSettings = layers.effective();
-        let NodeSettings { id, network, storage, limits, intervals, .. } = &settings;
+        let NodeSettings { id, network, storage, monitor, limits, intervals, .. } = &settings;
         let id = id_of(*id, layers)?;
-        let common = common(network, storage, limits, intervals, layers)?;
+        let config = config(limits, intervals, layers)?;
+        let common = common(network, storage, (config, monitor.watch(layers)?), layers)?;
         let inventory = NodeSettings::inventory(layers)?;
         Ok((id, node::Options { ids: Vec::<NodeId>::new(), inventory, common }))
     }

@@ -2,7 +2,7 @@ use super::*;
 use counterfoil_protocol::node::{Allocation, AllocationState};
 use counterfoil_protocol::{
     AttemptNumber, ClaimNumber, ClassInventory, Client, ClientId, Demand, Inventory, Node, NodeId,
-    ResourceClass, Scheduler, SchedulerId, Stamp, Status, Version,
+    ResourceClass, Scheduler, SchedulerId, Set, Stamp, Status, Version,
 };
 
 const NODE: NodeId = NodeId(1);
@@ -74,6 +74,7 @@ fn what_schedulers_and_clients_keep_is_there_too() {
         releasing: false,
         demand: Demand::default(),
         attempts_made: AttemptNumber(2),
+        bundle: Set::default(),
     };
     let choose =
         |request, chosen| (ClientId(3), Record::Client(client::Change::Choice(request, chosen)));

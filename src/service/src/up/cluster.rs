@@ -107,6 +107,7 @@ impl Place {
         for id in 1..=size.schedulers {
             let seed = size.seed.wrapping_add(u64::from(id)) % (i64::MAX as u64);
             let mut args: Vec<OsString> = vec!["scheduler".into()];
+            args.extend(["--token-file".into(), self.token().into()]);
             args.extend(["--policy".into(), size.policy.as_str().into()]);
             args.extend(["--seed".into(), seed.to_string().into()]);
             args.extend(peers.iter().cloned());

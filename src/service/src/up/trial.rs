@@ -6,7 +6,8 @@ use super::cluster::{Gone, Place, Processes, Size};
 use super::placing::{Counts, Placing};
 use super::report::Report;
 use crate::driver::Driver;
-use crate::remote::{AroundClient, Asked, Method, Remote, Work};
+use crate::monitor::Watch;
+use crate::remote::{AroundClient, Asked, Remote, Work};
 use crate::stop::{self, Asked as Signal};
 use crate::store::Store;
 use crate::workload::Row;
@@ -131,8 +132,12 @@ fn run(trial: &Trial, root: &Path, recordings: &Path) -> Result<Counts, UpError>
     let mut around = AroundClient::new((CLIENT, &remote), trial.window, 1, channel, placed)?;
     let kept = Store::<Client>::open(&root.join("c1"), &[CLIENT], |_| Vec::new())?;
     let recording = recordings.join("c1.1.recording");
-    let mut client =
-        Driver::start(kept, &client_config(), |_| Some(recording.clone()), &mut around)?;
+    let mut client = Driver::start(
+        kept,
+        (&client_config(), Watch::default()),
+        |_| Some(recording.clone()),
+        &mut around,
+    )?;
     take_turns(trial, &mut client, &mut around, &mut processes, &say)?;
     processes.stop()?;
     Ok(around.work.placing.counts)
@@ -145,16 +150,14 @@ fn wait_until_known(
     remote: &Remote,
     events: &Receiver<Asked<Event>>,
 ) -> Result<(), UpError> {
-    let knows_all = |url: &str| {
-        let said = remote.ask(url, Method::Get, "/v1/nodes", None);
-        said.is_ok_and(|reply| {
-            let nodes = reply.body.as_array().into_iter().flatten();
-            let heard = nodes.filter(|node| !node["stamp"].is_null());
+    let knows_all = |scheduler: &Remote| {
+        scheduler.nodes().is_ok_and(|(_, nodes)| {
+            let heard = nodes.iter().filter(|node| !node["stamp"].is_null());
             heard.count() == trial.size.nodes as usize
         })
     };
-    for url in remote.urls() {
-        while !knows_all(url) {
+    for scheduler in remote.each() {
+        while !knows_all(&scheduler) {
             match events.recv_timeout(LOOK) {
                 Ok(Asked::Else(Event::Gone(actor))) => return Err(ended(processes, &actor)),
                 Ok(Asked::Else(Event::Stop)) => return Err(UpError::Stopped),

@@ -2,9 +2,9 @@ use super::*;
 use counterfoil_protocol::host_state::Changes;
 use counterfoil_protocol::node::AllocationState;
 use counterfoil_protocol::{
-    Actor, Address, AttemptId, AttemptNumber, Claim, ClaimId, ClaimNumber, ClassInventory,
-    Decision, Delta, Incarnation, Leave, Map, Name, NodeId, Reason, Refusal, RequestId,
-    ResourceClass, Resources, Resync, SchedulerId, Set, Snapshot, Stamp, Status, Verdict, Version,
+    Actor, Address, Claim, ClaimId, ClaimNumber, ClassInventory, ClientId, Decision, Delta,
+    Incarnation, Leave, Name, NodeId, Reason, Refusal, RequestId, ResourceClass, Resources, Resync,
+    SchedulerId, Set, Snapshot, Stamp, Status, Verdict, Version,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
@@ -157,25 +157,6 @@ fn datagram() -> impl Strategy<Value = Datagram> {
     (address(), address(), body()).prop_map(|(src, dst, body)| Datagram { src, dst, body })
 }
 
-fn attempt() -> impl Strategy<Value = AttemptId> {
-    any::<(u64, u32)>().prop_map(|(request, number)| AttemptId {
-        request: RequestId(request),
-        number: AttemptNumber(number),
-    })
-}
-
-fn placement() -> impl Strategy<Value = Placement> {
-    let refusals = btree_map(any::<u32>().prop_map(NodeId), refusal(), 0..9);
-    prop_oneof![
-        claim_id().prop_map(Placement::Placed),
-        refusals.prop_map(|all| Placement::NoValidHost(all.into_iter().collect())),
-        Just(Placement::Unavailable),
-        Just(Placement::Exhausted),
-        Just(Placement::Overloaded),
-    ]
-}
-
-/// The form of a datagram, without its length.
 fn encode_datagram(datagram: &Datagram) -> Result<Vec<u8>, TooLong> {
     let mut bytes = Vec::new();
     encode_message(&Message::Datagram(datagram.clone()), &mut bytes)?;
@@ -198,10 +179,6 @@ fn decode_datagram(form: &[u8]) -> Result<Datagram, DecodeError> {
 /// As a sender would, and back. `None` if it is too long to be sent.
 fn there_and_back(datagram: &Datagram) -> Option<Result<Datagram, DecodeError>> {
     encode_datagram(datagram).ok().map(|bytes| decode_datagram(&bytes))
-}
-
-fn read_all<T: DeserializeOwned + Limited>(bytes: &[u8]) -> Result<T, FrameError> {
-    read_frame(&mut &*bytes, TO_CLIENT_MAX)
 }
 
 proptest! {
@@ -273,42 +250,6 @@ proptest! {
         let mut ours = vec![0];
         ours.extend(&bytes);
         let _ = decode_message(&ours);
-        let _ = read_all::<FromClient>(&bytes);
-        let _ = read_all::<ToClient>(&bytes);
-        let mut framed = (bytes.len() as u32 + 1).to_le_bytes().to_vec();
-        framed.push(VERSION);
-        framed.extend(&bytes);
-        let _ = read_all::<FromClient>(&framed);
-        let _ = read_all::<ToClient>(&framed);
-    }
-
-    #[test]
-    fn frames_arrive_one_after_the_other(
-        client in any::<u32>(),
-        attempt in attempt(),
-        demand in demand(),
-        datagram in datagram(),
-        placement in placement(),
-    ) {
-        let call = Call { attempt, demand };
-        let up = [
-            FromClient::Hello(ClientId(client)),
-            FromClient::Call(call),
-            FromClient::Datagram(datagram.clone()),
-        ];
-        let encode = |frame: &FromClient| encode_frame(frame, FROM_CLIENT_MAX).unwrap();
-        let bytes: Vec<u8> = up.iter().flat_map(encode).collect();
-        let mut connection = bytes.as_slice();
-        for frame in up {
-            let arrived: FromClient = read_frame(&mut connection, FROM_CLIENT_MAX).unwrap();
-            prop_assert_eq!(arrived, frame);
-        }
-        let down = [ToClient::Answer(Answer { attempt, placement }), ToClient::Datagram(datagram)];
-        for frame in down {
-            let arrived: ToClient =
-                read_all(&encode_frame(&frame, TO_CLIENT_MAX).unwrap()).unwrap();
-            prop_assert_eq!(arrived, frame);
-        }
     }
 }
 
@@ -342,26 +283,6 @@ fn a_datagram_that_is_too_long_is_not_sent() {
     };
     let datagram = Datagram { body: Body::Snapshot(Snapshot { at: Version(0), state }), ..small() };
     assert!(encode_datagram(&datagram).is_err());
-}
-
-#[test]
-fn a_frame_whose_length_is_too_large_is_refused_unread() {
-    let mut bytes = u32::MAX.to_le_bytes().to_vec();
-    bytes.extend([0; 64]);
-    let found = read_frame::<FromClient>(&mut bytes.as_slice(), FROM_CLIENT_MAX);
-    let too_long = DecodeError::TooLong(FROM_CLIENT_MAX);
-    assert!(matches!(found, Err(FrameError::Decode(error)) if error == too_long), "{found:?}");
-}
-
-#[test]
-fn an_answer_for_very_many_nodes_fits_a_frame() {
-    let at = Stamp { incarnation: Incarnation(1000), version: Version(1_000_000) };
-    let refusal = Refusal { at, reason: Reason::Capacity(ResourceClass::MemoryMb) };
-    let refusals: Map<NodeId, Refusal> =
-        (0..100_000).map(|id| (NodeId(id), refusal.clone())).collect();
-    let attempt = AttemptId { request: RequestId(1), number: AttemptNumber(1) };
-    let answer = Answer { attempt, placement: Placement::NoValidHost(refusals) };
-    assert!(encode_frame(&ToClient::Answer(answer), TO_CLIENT_MAX).is_ok());
 }
 
 #[test]

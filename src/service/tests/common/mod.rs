@@ -14,21 +14,21 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// `counterfoil up` without a terminal.
-pub struct Up {
+pub(crate) struct Up {
     process: Child,
     /// It stops when this closes.
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
     /// Its processes: name, number in the system.
-    pub processes: Vec<(String, u32)>,
+    pub(crate) processes: Vec<(String, u32)>,
     /// The schedulers.
-    pub urls: Vec<String>,
-    pub token: PathBuf,
+    pub(crate) urls: Vec<String>,
+    pub(crate) token: PathBuf,
     state: tempfile::TempDir,
 }
 
 /// A process of this program, without what the environment of the test says to it.
-pub fn counterfoil() -> Command {
+pub(crate) fn counterfoil() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_counterfoil"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("COUNTERFOIL_") {
@@ -40,7 +40,7 @@ pub fn counterfoil() -> Command {
 
 impl Up {
     /// Starts a cluster and waits until every scheduler knows every node.
-    pub fn start(args: &[&str]) -> Up {
+    pub(crate) fn start(args: &[&str]) -> Up {
         let mut process = counterfoil()
             .arg("up")
             .args(args)
@@ -84,7 +84,7 @@ impl Up {
     }
 
     /// The next line that it says.
-    pub fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
         assert!(line.ends_with('\n'), "it ended after {line:?}");
@@ -92,12 +92,12 @@ impl Up {
     }
 
     /// What a command that speaks to the schedulers comes to.
-    pub fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 
     /// A command that speaks to the schedulers, unless it says to which.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = counterfoil();
         command
             .args(args)
@@ -108,7 +108,7 @@ impl Up {
     }
 
     /// What a command that must end with `code` prints.
-    pub fn says(&self, args: &[&str], code: i32) -> String {
+    pub(crate) fn says(&self, args: &[&str], code: i32) -> String {
         let output = self.run(args);
         let stdout = String::from_utf8(output.stdout).unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -117,30 +117,30 @@ impl Up {
     }
 
     /// Runs a command again and again, until it comes to what is wanted.
-    pub fn until(&self, args: &[&str], is_wanted: impl Fn(&Output) -> bool) {
+    pub(crate) fn until(&self, args: &[&str], is_wanted: impl Fn(&Output) -> bool) {
         while !is_wanted(&self.run(args)) {
             thread::sleep(LOOK);
         }
     }
 
     /// The number of a process in the system.
-    pub fn pid(&self, actor: &str) -> u32 {
+    pub(crate) fn pid(&self, actor: &str) -> u32 {
         self.processes.iter().find(|(name, _)| name == actor).expect("it is there").1
     }
 
     /// Sends a signal to the cluster itself.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
     /// Lets its standard input end; its exit code and the rest of what it says.
-    pub fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         drop(self.stdin.take());
         self.ended()
     }
 
     /// Waits until it has ended; its exit code and the rest of what it says.
-    pub fn ended(mut self) -> (Option<i32>, String) {
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
         (self.process.wait().unwrap().code(), rest)
@@ -163,19 +163,19 @@ fn nodes(actor: &str) -> usize {
 }
 
 /// Kills a process without a warning.
-pub fn kill(pid: u32) {
+pub(crate) fn kill(pid: u32) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
 }
 
 /// Whether a process runs. One that has ended and that nobody has asked about does not.
-pub fn runs(pid: u32) -> bool {
+pub(crate) fn runs(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.is_ok_and(|stat| !stat.rsplit(')').next().unwrap().starts_with(" Z"))
 }
 
 /// Waits until a process has ended.
-pub fn wait_until_gone(pid: u32) {
+pub(crate) fn wait_until_gone(pid: u32) {
     while runs(pid) {
         thread::sleep(LOOK);
     }

@@ -225,7 +225,9 @@ mod tests {
         let orders = batch.orders(9);
         assert!(orders.contains(&release(1)) && orders.contains(&release(2)), "{orders:?}");
         assert!(!batch.is_stuck());
-        [1, 2].map(|n| Work::ended(&mut batch, RequestId(n), &Outcome::Released));
+        for n in [1, 2] {
+            Work::ended(&mut batch, RequestId(n), &Outcome::Released);
+        }
         assert!(matches!(batch.ended(), Some(Ended::Failed(Failed::TimedOut))));
     }
 }

@@ -7,6 +7,7 @@
 use super::super::Failure;
 use super::batch::{Batch, Ended};
 use crate::driver::{Driver, DriverError};
+use crate::monitor::Watch;
 use crate::remote::{AroundClient, Asked, Remote};
 use crate::stop;
 use crate::store::{Fault, Store, StoreError};
@@ -155,8 +156,8 @@ impl Run {
         stop::when_asked(false, on_signal).map_err(RunError::System)?;
         let mut around = AroundClient::new((client, remote), WINDOW, now(), (say, events), batch)
             .map_err(RunError::System)?;
-        let mut driver =
-            Driver::start(kept, &config(), |_| None, &mut around).map_err(RunError::Driver)?;
+        let mut driver = Driver::start(kept, (&config(), Watch::default()), |_| None, &mut around)
+            .map_err(RunError::Driver)?;
         if !begin(&mut around.work, driver.machine(client)) {
             self.forget();
             return Ok(None);

@@ -1,0 +1,128 @@
+//! Joins recordings by the messages that went from one to another: whatever arrived was sent.
+
+use counterfoil_properties::{Process, Step};
+use counterfoil_protocol::{Actor, Answer, Call, ClientId, Datagram, Output, SchedulerId};
+use counterfoil_protocol::{client, node, scheduler};
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// A message, whoever says or hears it.
+#[derive(Hash)]
+enum Message<'a> {
+    Datagram(&'a Datagram),
+    Call(ClientId, SchedulerId, &'a Call),
+    Answer(ClientId, SchedulerId, &'a Answer),
+}
+
+/// Stands for a message: two that differ have different ones, but for a chance of one in 2^64.
+type Print = u64;
+
+fn print(message: &Message<'_>) -> Print {
+    let mut hasher = DefaultHasher::new();
+    message.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What was said and heard so far.
+#[derive(Debug, Default)]
+pub(super) struct Join {
+    said: HashSet<Print>,
+    heard: Vec<Heard>,
+}
+
+/// A message that arrived.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    print: Print,
+    /// Who is to have said it.
+    pub(super) from: Actor,
+    /// Counts the recordings, in the order in which they were read.
+    pub(super) recording: usize,
+    /// After which step; its input is the message.
+    pub(super) step: u64,
+    /// What kind of message it is.
+    pub(super) kind: &'static str,
+}
+
+impl Join {
+    /// Takes note of what a step heard and said.
+    pub(super) fn note(&mut self, recording: usize, number: u64, step: &Step<'_>) {
+        let me = actor(step.process);
+        for output in step.outputs {
+            let said = match output {
+                Output::Send(datagram) => Some(Message::Datagram(datagram)),
+                Output::Call(to, call) => of_client(me).map(|c| Message::Call(c, *to, call)),
+                Output::Answer(to, answer) => {
+                    of_scheduler(me).map(|s| Message::Answer(*to, s, answer))
+                }
+                Output::Persist(_)
+                | Output::SetTimer { .. }
+                | Output::Choose(_)
+                | Output::Ended(..)
+                | Output::Notice(_) => None,
+            };
+            self.said.extend(said.as_ref().map(print));
+        }
+        if let Some((from, message)) = heard(step.process) {
+            let (kind, print) = (kind(&message), print(&message));
+            self.heard.push(Heard { print, from, recording, step: number, kind });
+        }
+    }
+
+    /// How many messages came from one of `known`, all of whose runs were recorded.
+    pub(super) fn judged(&self, known: &BTreeSet<Actor>) -> u64 {
+        self.heard.iter().filter(|heard| known.contains(&heard.from)).count() as u64
+    }
+
+    /// The messages that arrived from one of `known` and that none of them said.
+    pub(super) fn never_said(&self, known: &BTreeSet<Actor>) -> impl Iterator<Item = &Heard> {
+        let of_known = self.heard.iter().filter(|heard| known.contains(&heard.from));
+        of_known.filter(|heard| !self.said.contains(&heard.print))
+    }
+}
+
+fn kind(message: &Message<'_>) -> &'static str {
+    match message {
+        Message::Datagram(_) => "datagram",
+        Message::Call(..) => "call",
+        Message::Answer(..) => "answer",
+    }
+}
+
+fn actor(process: Process<'_>) -> Actor {
+    match process {
+        Process::Node { after, .. } => Actor::Node(after.id),
+        Process::Scheduler { after, .. } => Actor::Scheduler(after.id),
+        Process::Client { after, .. } => Actor::Client(after.id),
+    }
+}
+
+fn of_client(actor: Actor) -> Option<ClientId> {
+    if let Actor::Client(id) = actor { Some(id) } else { None }
+}
+
+fn of_scheduler(actor: Actor) -> Option<SchedulerId> {
+    if let Actor::Scheduler(id) = actor { Some(id) } else { None }
+}
+
+/// The message that a step heard, and who said it. Which scheduler an answer came from is not in the
+/// answer; it is in the claim that was placed.
+fn heard(process: Process<'_>) -> Option<(Actor, Message<'_>)> {
+    let datagram = match process {
+        Process::Node { input: Some(node::Input::Datagram(datagram)), .. }
+        | Process::Scheduler { input: Some(scheduler::Input::Datagram(datagram)), .. }
+        | Process::Client { input: Some(client::Input::Datagram(datagram)), .. } => datagram,
+        Process::Scheduler { input: Some(scheduler::Input::Call(client, call)), after, .. } => {
+            return Some((Actor::Client(*client), Message::Call(*client, after.id, call)));
+        }
+        Process::Client { input: Some(client::Input::Answer(answer)), before, after } => {
+            let requests = &before.unwrap_or(after).requests;
+            let scheduler =
+                *requests.get(&answer.attempt.request)?.open.get(&answer.attempt.number)?;
+            let message = Message::Answer(after.id, scheduler, answer);
+            return Some((Actor::Scheduler(scheduler), message));
+        }
+        Process::Node { .. } | Process::Scheduler { .. } | Process::Client { .. } => return None,
+    };
+    Some((datagram.src.actor, Message::Datagram(datagram)))
+}
