@@ -3,15 +3,21 @@
 
 mod client;
 mod cluster;
+mod generator;
 mod judge;
 mod load;
+pub mod overload;
 mod plan;
 mod process;
+pub mod soak;
+mod usage;
 mod views;
 
 pub use cluster::Size;
+pub use generator::Tally;
 pub use judge::{Recordings, Stores};
 pub use load::Requests;
+pub use usage::Used;
 
 use crate::histogram::Histogram;
 use crate::relay::{Counts, Links, Way};
@@ -388,7 +394,8 @@ impl Trial<'_> {
     /// long that took.
     fn quiet(&mut self) -> Result<Duration, FaultError> {
         let start = Instant::now();
-        let settled = |trial: &Self| trial.load.lock().is_settled() && trial.client.waits_for_nothing();
+        let settled =
+            |trial: &Self| trial.load.lock().is_settled() && trial.client.waits_for_nothing();
         while !settled(self) && start.elapsed() < SETTLE && !self.client.has_ended() {
             self.asked.wait_until(Instant::now() + LOOK)?;
         }

@@ -45,9 +45,12 @@ pub fn inside() -> Result<Option<ExitStatus>, FaultError> {
     if std::env::var_os(INSIDE).is_some() {
         return Ok(None);
     }
-    for (program, args) in
-        [("unshare", &["--net", "true"][..]), ("nft", &["--version"]), ("ip", &["-V"]), ("nsenter", &["-V"])]
-    {
+    for (program, args) in [
+        ("unshare", &["--net", "true"][..]),
+        ("nft", &["--version"]),
+        ("ip", &["-V"]),
+        ("nsenter", &["-V"]),
+    ] {
         run(Command::new(program).args(args), None)?;
     }
     let program = std::env::current_exe()?;
@@ -116,7 +119,12 @@ impl Namespaces {
     }
 
     /// Nothing passes from these to those.
-    pub(crate) fn part(&self, these: &[String], those: &[String], way: Way) -> Result<(), FaultError> {
+    pub(crate) fn part(
+        &self,
+        these: &[String],
+        those: &[String],
+        way: Way,
+    ) -> Result<(), FaultError> {
         let drop_at = |at: &[String], from: &[String]| {
             let from = from.iter().filter_map(|name| self.of.get(name));
             let from: Vec<String> = from.map(|space| space.address.to_string()).collect();

@@ -1,7 +1,7 @@
 //! Measures the service, beside what it is to be measured against.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use counterfoil_bench::faults::{self, FaultError, Size};
+use counterfoil_bench::faults::{self, FaultError, Size, overload, soak};
 use counterfoil_bench::netns;
 use counterfoil_bench::relay::Links;
 use counterfoil_bench::service::{self, Options};
@@ -44,6 +44,11 @@ enum Do {
     /// out more than it has, all views must be true, and every recording must rebuild with every
     /// property kept.
     Faults(FaultsArgs),
+    /// A cluster that is offered more than it can serve, then less, and then judged.
+    Overload(OverloadArgs),
+    /// A cluster under half the load that it can serve, for long, while nodes drain, leave, join and
+    /// are started again; then judged.
+    Soak(SoakArgs),
     /// Exchanges messages in stateright's runtime, for `service`.
     #[command(hide = true)]
     Spawn {
@@ -117,6 +122,31 @@ struct FaultsArgs {
 }
 
 #[derive(Args)]
+struct OverloadArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// For how long there is more than can be served.
+    #[arg(long, default_value_t = 1.0)]
+    minutes: f64,
+    /// How many times more.
+    #[arg(long, default_value_t = 3.0)]
+    times: f64,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+#[derive(Args)]
+struct SoakArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// For how long.
+    #[arg(long, default_value_t = 2.0)]
+    minutes: f64,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+#[derive(Args)]
 struct ClusterArgs {
     /// How many schedulers.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -173,6 +203,8 @@ fn main() -> ExitCode {
         Do::Spawn { millis } => return spawn::serve(Duration::from_millis(millis)),
         Do::Service(args) => run(&args).map(|()| ExitCode::SUCCESS),
         Do::Faults(args) => args.run(),
+        Do::Overload(args) => args.run(),
+        Do::Soak(args) => args.run(),
     };
     done.unwrap_or_else(|error| {
         let mut message = format!("bench: {error}");
@@ -195,7 +227,9 @@ impl FaultsArgs {
         if self.netns
             && let Some(status) = netns::inside()?
         {
-            return Ok(ExitCode::from(status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(3)));
+            return Ok(ExitCode::from(
+                status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(3),
+            ));
         }
         let report = faults::faults(
             &faults::Options {
@@ -209,6 +243,33 @@ impl FaultsArgs {
             },
             |what| eprintln!("bench: {what}"),
         )?;
+        self.report.show(&report, report.fine)
+    }
+}
+
+impl OverloadArgs {
+    fn run(&self) -> Result<ExitCode, Box<dyn Error>> {
+        let options = overload::Options {
+            size: self.cluster.size(false),
+            time: Duration::from_secs_f64(self.minutes * 60.0),
+            times: self.times,
+            seed: self.cluster.seed,
+            keep: self.report.keep.clone(),
+        };
+        let report = overload::overload(&options, |what| eprintln!("bench: {what}"))?;
+        self.report.show(&report, report.fine)
+    }
+}
+
+impl SoakArgs {
+    fn run(&self) -> Result<ExitCode, Box<dyn Error>> {
+        let options = soak::Options {
+            size: self.cluster.size(false),
+            time: Duration::from_secs_f64(self.minutes * 60.0),
+            seed: self.cluster.seed,
+            keep: self.report.keep.clone(),
+        };
+        let report = soak::soak(&options, |what| eprintln!("bench: {what}"))?;
         self.report.show(&report, report.fine)
     }
 }

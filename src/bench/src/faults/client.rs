@@ -4,6 +4,7 @@ use super::FaultError;
 use super::load::Load;
 use counterfoil_protocol::{Client, ClientId, Config, Intervals, Limits, Machine};
 use counterfoil_service::driver::Driver;
+use counterfoil_service::monitor::Watch;
 use counterfoil_service::remote::{AroundClient, Remote};
 use counterfoil_service::store::Store;
 use std::path::PathBuf;
@@ -105,13 +106,23 @@ fn config() -> Config {
     Config { intervals, limits, ..Config::default() }
 }
 
-fn live(about: &About, life: u32, ends: &AtomicBool, waits_for: &AtomicU32) -> Result<(), FaultError> {
+fn live(
+    about: &About,
+    life: u32,
+    ends: &AtomicBool,
+    waits_for: &AtomicU32,
+) -> Result<(), FaultError> {
     let first = CONNECTIONS * u64::from(life);
     let remote = (CLIENT, &about.remote);
     let mut around = AroundClient::new(remote, WINDOW, first, channel(), about.load.clone())?;
     let kept = Store::<Client>::open(&about.store, &[CLIENT], |_| Vec::new())?;
     let recording = about.recordings.join(format!("{CLIENT}.{life}.recording"));
-    let mut client = Driver::start(kept, &config(), |_| Some(recording.clone()), &mut around)?;
+    let mut client = Driver::start(
+        kept,
+        (&config(), Watch::default()),
+        |_| Some(recording.clone()),
+        &mut around,
+    )?;
     if life > 1 {
         about.load.lock().client_restarted(client.machine(CLIENT));
     }

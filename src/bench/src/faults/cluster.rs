@@ -39,6 +39,8 @@ pub struct Size {
 
 /// What is between the processes.
 pub(crate) enum Net {
+    /// Nothing: they speak directly.
+    Direct,
     Relay(Relay),
     Namespaces(Namespaces),
 }
@@ -56,8 +58,14 @@ pub(crate) struct Cluster {
 
 impl Net {
     /// Nothing passes between these and those.
-    pub(crate) fn part(&self, these: &[String], those: &[String], way: Way) -> Result<(), FaultError> {
+    pub(crate) fn part(
+        &self,
+        these: &[String],
+        those: &[String],
+        way: Way,
+    ) -> Result<(), FaultError> {
         match self {
+            Net::Direct => {}
             Net::Relay(relay) => relay.part(these, those, way),
             Net::Namespaces(spaces) => spaces.part(these, those, way)?,
         }
@@ -67,6 +75,7 @@ impl Net {
     /// Everything passes again.
     pub(crate) fn heal(&self) -> Result<(), FaultError> {
         match self {
+            Net::Direct => {}
             Net::Relay(relay) => relay.heal(),
             Net::Namespaces(spaces) => spaces.heal()?,
         }
@@ -77,7 +86,7 @@ impl Net {
     pub(crate) fn counts(&self) -> Option<Counts> {
         match self {
             Net::Relay(relay) => Some(relay.counts()),
-            Net::Namespaces(_) => None,
+            Net::Direct | Net::Namespaces(_) => None,
         }
     }
 }
@@ -110,6 +119,18 @@ impl Cluster {
         Cluster::start_at(root, size, seed, Net::Relay(relay), places)
     }
 
+    /// Starts a cluster in the folder `root`, whose processes speak directly.
+    pub(crate) fn start_direct(root: &Path, size: &Size, seed: u64) -> Result<Cluster, FaultError> {
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let mut ports = Ports::of(ip);
+        let place = |name: String| {
+            let listen = ports.next();
+            (name, (listen, listen, ports.next()))
+        };
+        let places = Places { of: names(size).into_iter().map(place).collect(), observer: ip };
+        Cluster::start_at(root, size, seed, Net::Direct, places)
+    }
+
     /// Starts a cluster in the folder `root`, each process in a network namespace of its own.
     pub(crate) fn start_apart(root: &Path, size: &Size, seed: u64) -> Result<Cluster, FaultError> {
         let spaces = Namespaces::make(&names(size))?;
@@ -135,13 +156,16 @@ impl Cluster {
         std::fs::create_dir_all(&recordings).map_err(folder)?;
         let key = root.join("key");
         write_secret(&key, &Key::generate()?.to_hex()).map_err(folder)?;
+        let token = root.join("token");
+        let secret = Key::generate()?.to_hex();
+        write_secret(&token, &format!("admin {secret}")).map_err(folder)?;
         let seeds = |name: &&String| name.starts_with('s');
         let seeds: Vec<SocketAddr> =
             places.of.keys().filter(seeds).map(|name| places.of[name].1).collect();
         let mut processes = Vec::new();
         for name in names(size) {
             let (listen, advertise, api) = places.of[&name];
-            let scheduler = name.starts_with('s');
+            let (scheduler, mut insecure) = (name.starts_with('s'), false);
             let mut args: Vec<OsString> = Vec::new();
             let mut arg = |option: &str, value: String| args.extend([option.into(), value.into()]);
             arg("--id", name[1..].to_owned());
@@ -154,16 +178,23 @@ impl Cluster {
             if scheduler {
                 let id: u64 = name[1..].parse().expect("it is a number");
                 arg("--api", api.to_string());
+                if !api.ip().is_loopback() {
+                    arg("--token-file", token.display().to_string());
+                    insecure = true;
+                }
                 arg("--seed", (seed.wrapping_add(id) % (1 << 62)).to_string());
             } else {
                 arg("--vcpu", size.vcpu.to_string());
                 arg("--cpu-ratio", "1".to_owned());
                 arg("--memory-mb", (4096 * size.vcpu).to_string());
             }
+            if insecure {
+                args.push("--api-insecure".into());
+            }
             args.insert(0, if scheduler { "scheduler".into() } else { "node".into() });
             args.extend(size.more.iter().map(OsString::from));
             let by = match &net {
-                Net::Relay(_) => Vec::new(),
+                Net::Direct | Net::Relay(_) => Vec::new(),
                 Net::Namespaces(spaces) => spaces.enter(&name),
             };
             let recordings = size.records.then(|| recordings.clone());
@@ -178,7 +209,7 @@ impl Cluster {
             .filter(|name| name.starts_with('s'))
             .map(|name| format!("http://{}", places.of[name].2))
             .collect();
-        let remote = Remote::new(&urls, None, None)?;
+        let remote = Remote::new(&urls, Some(&token), None)?;
         let intervals = Intervals { lapse: size.lapse, ..Intervals::default() };
         let observer = Observer::start(
             Common {
@@ -211,15 +242,17 @@ impl Cluster {
 
     /// The nodes, and the process of each.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (NodeId, &Process)> {
-        let node = |process: &Process| Some(NodeId(process.name().strip_prefix('n')?.parse().ok()?));
+        let node =
+            |process: &Process| Some(NodeId(process.name().strip_prefix('n')?.parse().ok()?));
         self.processes.iter().filter_map(move |process| Some((node(process)?, process)))
     }
 
     /// The processes that ended by themselves.
     pub(crate) fn ended(&mut self) -> Vec<String> {
-        let ended = self.processes.iter_mut().filter_map(|process| {
-            process.has_ended().then(|| process.name().to_owned())
-        });
+        let ended = self
+            .processes
+            .iter_mut()
+            .filter_map(|process| process.has_ended().then(|| process.name().to_owned()));
         ended.collect()
     }
 

@@ -5,7 +5,8 @@
 
 use super::FaultError;
 use crate::histogram::Histogram;
-use counterfoil_service::remote::{Method, NoAnswer, Remote, Reply, parse_claim, path_of};
+use counterfoil_protocol::ClaimId;
+use counterfoil_service::remote::{Method, NoAnswer, Remote, Reply, path_of};
 use fastrand::Rng;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -60,6 +61,23 @@ pub struct Tally {
     pub wrong: Vec<String>,
 }
 
+impl Tally {
+    /// All of `other` more.
+    pub(crate) fn add(&mut self, other: &Tally) {
+        self.arrived += other.arrived;
+        self.not_sent += other.not_sent;
+        self.placed += other.placed;
+        self.confirmed += other.confirmed;
+        self.released += other.released;
+        self.unanswered += other.unanswered;
+        for (what, count) in &other.refused {
+            *self.refused.entry(what.clone()).or_default() += count;
+        }
+        self.latency.add(&other.latency);
+        self.wrong.extend(other.wrong.iter().cloned());
+    }
+}
+
 /// Clients that ask.
 pub(crate) struct Generator {
     shared: Arc<Shared>,
@@ -83,7 +101,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Generator {
     /// Clients that ask the schedulers of `remote`, each in turn, once there is a pace.
-    pub(crate) fn start(remote: &Remote, clients: usize, seed: u64) -> Result<Generator, FaultError> {
+    pub(crate) fn start(
+        remote: &Remote,
+        clients: usize,
+        seed: u64,
+    ) -> Result<Generator, FaultError> {
         let shared = Arc::new(Shared {
             pace: Mutex::new((Pace::None, Instant::now())),
             open: AtomicUsize::new(0),
@@ -212,7 +234,7 @@ impl Client {
         let url = self.url();
         let said = self.remote.ask(&url, Method::Post, "/v1/requests", Some(body));
         let Some(claim) = self.placed(at, said) else { return };
-        let path = match parse_claim(&claim) {
+        let path = match claim.parse::<ClaimId>() {
             Ok(parsed) => path_of(parsed),
             Err(error) => return self.shared.wrong(error.to_string()),
         };
@@ -270,18 +292,27 @@ impl Client {
     }
 
     fn refused(&self, what: &str, reply: &Reply) {
-        let known = ["no_valid_host", "unavailable", "exhausted", "overloaded", "stopping",
-            "connection_over", "unanswered", "gone"];
+        let known = [
+            "no_valid_host",
+            "unavailable",
+            "exhausted",
+            "overloaded",
+            "stopping",
+            "connection_over",
+            "unanswered",
+            "gone",
+        ];
         if !known.contains(&reply.error()) {
             self.shared.wrong(format!("{what}{} {}", reply.status, reply.body));
         }
-        *lock(&self.shared.tally).refused.entry(format!("{what}{}", reply.error())).or_default() += 1;
+        *lock(&self.shared.tally).refused.entry(format!("{what}{}", reply.error())).or_default() +=
+            1;
     }
 }
 
 /// A claim in few bytes: claims are many.
 fn number(claim: &str) -> u128 {
-    parse_claim(claim).map_or(0, |claim| {
+    claim.parse::<ClaimId>().map_or(0, |claim| {
         u128::from(claim.scheduler.0) << 112
             | u128::from(claim.incarnation.0 & 0xffff_ffff) << 80
             | u128::from(claim.node.0) << 48

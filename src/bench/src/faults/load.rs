@@ -2,9 +2,7 @@
 //! or not earlier ones were answered, and what was promised of each.
 
 use counterfoil_protocol::client::Order;
-use counterfoil_protocol::{
-    AttemptId, ClaimId, Client, Demand, Outcome, RequestId, ResourceClass,
-};
+use counterfoil_protocol::{AttemptId, ClaimId, Client, Demand, Outcome, RequestId, ResourceClass};
 use counterfoil_service::remote::{Reply, Work};
 use fastrand::Rng;
 use serde::Serialize;

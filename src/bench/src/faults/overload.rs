@@ -5,8 +5,7 @@ use super::generator::{Generator, Pace, Tally};
 use super::judge::Stores;
 use super::usage::{Sampler, Used};
 use super::{Asked, FaultError, Folder};
-use counterfoil_service::remote::parse_claim;
-use counterfoil_protocol::RequestId;
+use counterfoil_protocol::{ClaimId, RequestId};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -219,9 +218,11 @@ pub(super) fn finish(
     // What was confirmed was released, so nothing is promised.
     let none: BTreeMap<_, RequestId> = BTreeMap::new();
     let mut stores = Stores::read(cluster, &none)?;
-    let known = |leaked: &String| kept.iter().any(|claim| {
-        parse_claim(claim).is_ok_and(|claim| leaked.starts_with(&format!("{claim} ")))
-    });
+    let known = |leaked: &String| {
+        kept.iter().any(|claim| {
+            claim.parse::<ClaimId>().is_ok_and(|claim| leaked.starts_with(&format!("{claim} ")))
+        })
+    };
     stores.leaked.retain(|leaked| !known(leaked));
     Ok(stores)
 }

@@ -130,7 +130,9 @@ impl Process {
 
     /// Whether it was started and ended although nobody ended it.
     pub(crate) fn has_ended(&mut self) -> bool {
-        self.running.as_mut().is_some_and(|running| running.child.try_wait().is_ok_and(|s| s.is_some()))
+        self.running
+            .as_mut()
+            .is_some_and(|running| running.child.try_wait().is_ok_and(|s| s.is_some()))
     }
 
     /// Asks it to stop.
@@ -186,7 +188,8 @@ pub(crate) fn program(root: &Path) -> Result<PathBuf, FaultError> {
     let link = root.join("counterfoil");
     let folder = |source| FaultError::Folder { path: link.clone(), source };
     if !link.exists() {
-        std::os::unix::fs::symlink(std::env::current_exe().map_err(folder)?, &link).map_err(folder)?;
+        std::os::unix::fs::symlink(std::env::current_exe().map_err(folder)?, &link)
+            .map_err(folder)?;
     }
     Ok(link)
 }

@@ -204,7 +204,8 @@ fn config() -> Config {
 fn has_chosen(request: &Request) -> bool {
     match request.phase {
         Phase::Confirming(_) | Phase::Confirmed(_) | Phase::Releasing(_) => true,
-        Phase::Seeking | Phase::Ended(_) => false,
+        // What is only held lapses.
+        Phase::Seeking | Phase::Held(_) | Phase::Ended(_) => false,
     }
 }
 
