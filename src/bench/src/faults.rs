@@ -1,6 +1,7 @@
 //! Puts a cluster of real processes to the test: kills them, loses their packets, parts them, and
 //! judges what they promised.
 
+pub mod cases;
 mod client;
 mod cluster;
 mod generator;

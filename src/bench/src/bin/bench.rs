@@ -1,7 +1,7 @@
 //! Measures the service, beside what it is to be measured against.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use counterfoil_bench::faults::{self, FaultError, Size, overload, soak};
+use counterfoil_bench::faults::{self, FaultError, Size, cases, overload, soak};
 use counterfoil_bench::netns;
 use counterfoil_bench::relay::Links;
 use counterfoil_bench::service::{self, Options};
@@ -9,6 +9,7 @@ use counterfoil_bench::spawn;
 use counterfoil_placement::PolicyName;
 use counterfoil_service::monitor::{OnViolation, Watch};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -101,6 +102,12 @@ enum Format {
 
 #[derive(Args)]
 struct FaultsArgs {
+    /// Carry out a single scripted fault instead, or `all`.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["netns", "list"])]
+    case: Option<String>,
+    /// List the scripted faults.
+    #[arg(long)]
+    list: bool,
     #[command(flatten)]
     cluster: ClusterArgs,
     #[command(flatten)]
@@ -131,6 +138,9 @@ struct OverloadArgs {
     /// How many times more.
     #[arg(long, default_value_t = 3.0)]
     times: f64,
+    /// Attempts that a scheduler works on at once; it turns away one more.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    attempts_pending_max: u32,
     #[command(flatten)]
     report: ReportArgs,
 }
@@ -224,6 +234,13 @@ fn main() -> ExitCode {
 
 impl FaultsArgs {
     fn run(&self) -> Result<ExitCode, Box<dyn Error>> {
+        if self.list {
+            cases::list().for_each(|(name, about)| println!("{name:<16} {about}"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        if let Some(name) = &self.case {
+            return self.cases(name);
+        }
         if self.netns
             && let Some(status) = netns::inside()?
         {
@@ -247,10 +264,40 @@ impl FaultsArgs {
     }
 }
 
+impl FaultsArgs {
+    /// Carries out the case of this name, or all.
+    fn cases(&self, name: &str) -> Result<ExitCode, Box<dyn Error>> {
+        let all =
+            cases::list().map(|(known, _)| known).filter(|known| name == "all" || name == *known);
+        let mut reports = Vec::new();
+        for name in all {
+            eprintln!("bench: {name}");
+            let keep = self.report.keep.as_ref().map(|keep| keep.join(name));
+            reports.extend(cases::case(name, keep.as_deref())?);
+        }
+        if reports.is_empty() {
+            eprintln!("bench: there is no case {name:?}: see --list");
+            return Ok(ExitCode::from(2));
+        }
+        let fine = reports.iter().all(|report| report.fine);
+        let left_out = reports.iter().all(|report| report.left_out.is_some());
+        let by_name = reports.iter().map(|report| (report.case.clone(), report));
+        self.report.format.print(&by_name.collect::<BTreeMap<_, _>>())?;
+        Ok(match (fine, left_out) {
+            (false, _) => ExitCode::from(1),
+            (true, true) => ExitCode::from(3),
+            (true, false) => ExitCode::SUCCESS,
+        })
+    }
+}
+
 impl OverloadArgs {
     fn run(&self) -> Result<ExitCode, Box<dyn Error>> {
+        let mut size = self.cluster.size(false);
+        size.more
+            .extend(["--attempts-pending-max".to_owned(), self.attempts_pending_max.to_string()]);
         let options = overload::Options {
-            size: self.cluster.size(false),
+            size,
             time: Duration::from_secs_f64(self.minutes * 60.0),
             times: self.times,
             seed: self.cluster.seed,

@@ -229,6 +229,11 @@ impl Cluster {
         Ok(Cluster { root, size, net, processes, remote, observer })
     }
 
+    /// Speaks to the schedulers over connections of its own.
+    pub(crate) fn new_remote(&self) -> Result<Remote, FaultError> {
+        Ok(Remote::new(self.remote.urls(), Some(&self.root.join("token")), None)?)
+    }
+
     /// The folder of the recordings.
     pub(crate) fn recordings(&self) -> PathBuf {
         self.root.join("recordings")

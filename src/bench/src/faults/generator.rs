@@ -62,6 +62,11 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Requests that were turned away for want of room.
+    pub(crate) fn turned_away(&self) -> u64 {
+        self.not_sent + self.refused.get("overloaded").copied().unwrap_or(0)
+    }
+
     /// All of `other` more.
     pub(crate) fn add(&mut self, other: &Tally) {
         self.arrived += other.arrived;

@@ -7,12 +7,12 @@ use super::usage::{Sampler, Used};
 use super::{Asked, FaultError, Folder};
 use counterfoil_protocol::{ClaimId, RequestId};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Clients at once: more than the schedulers take requests.
-const CLIENTS: usize = 600;
+/// Clients at once for each scheduler: more than one takes requests.
+const CLIENTS: usize = 700;
 
 /// Requests that are open at once while it is measured how many are served.
 const WINDOW: usize = 64;
@@ -23,11 +23,17 @@ const MEASURE: Duration = Duration::from_secs(10);
 /// For how long the load that follows is looked at.
 const AFTER: Duration = Duration::from_secs(20);
 
-/// In this time after the load has fallen nothing may be refused any more for want of room.
+/// In this time after the load has fallen few may be refused any more for want of room.
 const RECOVERED: Duration = Duration::from_secs(5);
+
+/// One of so many requests may be turned away at any time: arrivals are random.
+const MANY: u64 = 20;
 
 /// How long the last requests may take to come to an end.
 const SETTLE: Duration = Duration::from_secs(120);
+
+/// After so long the ends of connections were noticed.
+const CLOSED: Duration = Duration::from_secs(3);
 
 /// What a run is told.
 #[derive(Clone, Debug)]
@@ -73,7 +79,8 @@ pub struct Report {
     pub after_p50_ms: f64,
     /// How long 99 of 100 took at most, in milliseconds.
     pub after_p99_ms: f64,
-    /// From the end of the overload until the last request was turned away, in milliseconds.
+    /// From the end of the overload until fewer than one in twenty were turned away for good, in
+    /// milliseconds.
     pub recovered_ms: f64,
     /// Memory and descriptors of every process.
     pub processes: Vec<Used>,
@@ -98,12 +105,13 @@ pub fn overload(options: &Options, progress: impl Fn(&str)) -> Result<Report, Fa
     let folder = Folder::new(options.keep.as_deref())?;
     let mut cluster = Cluster::start_direct(folder.path(), &options.size, options.seed)?;
     let mut problems: Vec<String> = cluster.converge(SETTLE).err().into_iter().collect();
-    let generator = Generator::start(&cluster.remote, CLIENTS, options.seed)?;
+    let mut sampler = Sampler::new(&cluster);
+    let clients = CLIENTS * cluster.remote.urls().len();
+    let generator = Generator::start(&cluster.new_remote()?, clients, options.seed)?;
     let served_per_s = served(&generator, &asked)?;
     let offered_per_s = served_per_s * options.times;
     progress(&format!("{served_per_s:.0} served in a second; offering {offered_per_s:.0}"));
 
-    let mut sampler = Sampler::new(&cluster);
     generator.take();
     let start = Instant::now();
     generator.set_pace(Pace::Open(offered_per_s));
@@ -120,7 +128,8 @@ pub fn overload(options: &Options, progress: impl Fn(&str)) -> Result<Report, Fa
     generator.set_pace(Pace::None);
     settle(&generator, fallen, &asked, &mut problems)?;
     asked.wait_until(Instant::now() + options.size.lapse * 2)?;
-    let stores = finish(&mut cluster, &generator, &mut problems)?;
+    let kept = close(generator, &mut sampler, &cluster, &asked)?;
+    let stores = finish(&mut cluster, &kept, &mut problems)?;
     problems.extend([&overload, &after].into_iter().flat_map(|tally| tally.wrong.clone()));
     let processes = sampler.report();
     problems.extend(processes.iter().filter_map(Used::grows));
@@ -159,8 +168,8 @@ pub(super) fn served(generator: &Generator, asked: &Asked) -> Result<f64, FaultE
     Ok(served.max(1.0))
 }
 
-/// Looks at the load after the overload: what came of it, and when the last request was turned away
-/// for want of room.
+/// Looks at the load after the overload: what came of it, and since when few were turned away for
+/// want of room.
 fn after(
     generator: &Generator,
     sampler: &mut Sampler,
@@ -173,7 +182,7 @@ fn after(
     while start.elapsed() < AFTER {
         asked.wait_until(Instant::now() + step)?;
         let tally = generator.take();
-        if tally.not_sent > 0 || tally.refused.keys().any(|what| what.ends_with("overloaded")) {
+        if tally.turned_away() * MANY > tally.arrived {
             recovered = start.elapsed();
         }
         all.add(&tally);
@@ -201,17 +210,31 @@ pub(super) fn settle(
     Ok(())
 }
 
+/// Ends all clients, and looks at the processes once their connections are gone; what was confirmed
+/// and is not known to be released.
+pub(super) fn close(
+    generator: Generator,
+    sampler: &mut Sampler,
+    cluster: &Cluster,
+    asked: &Asked,
+) -> Result<BTreeSet<String>, FaultError> {
+    let kept = generator.kept();
+    drop(generator);
+    asked.wait_until(Instant::now() + CLOSED)?;
+    sampler.sample(cluster);
+    Ok(kept)
+}
+
 /// Stops the cluster; what the stores of its nodes say.
 pub(super) fn finish(
     cluster: &mut Cluster,
-    generator: &Generator,
+    kept: &BTreeSet<String>,
     problems: &mut Vec<String>,
 ) -> Result<Stores, FaultError> {
     problems.extend(cluster.ended().into_iter().map(|name| format!("{name} ended by itself")));
     if let Err(error) = cluster.stop() {
         problems.push(error.to_string());
     }
-    let kept = generator.kept();
     if !kept.is_empty() {
         problems.push(format!("{} releases were never answered", kept.len()));
     }

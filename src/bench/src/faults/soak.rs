@@ -3,7 +3,7 @@
 use super::cluster::{Cluster, Size};
 use super::generator::{Generator, Pace, Tally};
 use super::judge::Stores;
-use super::overload::{finish, served, settle};
+use super::overload::{close, finish, served, settle};
 use super::usage::{Sampler, Used};
 use super::{Asked, FaultError, Folder};
 use counterfoil_protocol::NodeId;
@@ -115,12 +115,12 @@ pub fn soak(options: &Options, progress: impl Fn(&str)) -> Result<Report, FaultE
     let folder = Folder::new(options.keep.as_deref())?;
     let mut cluster = Cluster::start_direct(folder.path(), &options.size, options.seed)?;
     let mut problems: Vec<String> = cluster.converge(PATIENCE).err().into_iter().collect();
-    let generator = Generator::start(&cluster.remote, CLIENTS, options.seed)?;
+    let mut sampler = Sampler::new(&cluster);
+    let generator = Generator::start(&cluster.new_remote()?, CLIENTS, options.seed)?;
     let served_per_s = served(&generator, &asked)?;
     let offered_per_s = served_per_s * SHARE;
     progress(&format!("{served_per_s:.0} served in a second; offering {offered_per_s:.0}"));
 
-    let mut sampler = Sampler::new(&cluster);
     let mut churn = Churn::new(options.seed);
     generator.take();
     let start = Instant::now();
@@ -144,7 +144,8 @@ pub fn soak(options: &Options, progress: impl Fn(&str)) -> Result<Report, FaultE
     let requests = generator.take();
     asked.wait_until(Instant::now() + options.size.lapse * 2)?;
     problems.extend(cluster.agree(PATIENCE).err());
-    let stores = finish(&mut cluster, &generator, &mut problems)?;
+    let kept = close(generator, &mut sampler, &cluster, &asked)?;
+    let stores = finish(&mut cluster, &kept, &mut problems)?;
     problems.append(&mut churn.problems);
     problems.extend(requests.wrong.iter().cloned());
     let processes = sampler.report();
