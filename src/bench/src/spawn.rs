@@ -157,9 +157,7 @@ fn meaning(bytes: &[u8]) -> Result<Datagram, String> {
         | Message::Look(_)
         | Message::Seen(..)
         | Message::Order(..)
-        | Message::Ordered(_)
-        | Message::Look(_)
-        | Message::Seen(..)) => Err(format!("{other:?}")),
+        | Message::Ordered(_)) => Err(format!("{other:?}")),
     }
 }
 

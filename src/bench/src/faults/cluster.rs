@@ -8,6 +8,7 @@ use crate::relay::{Counts, Links, Relay, Way};
 use counterfoil_protocol::{Config, Incarnation, Intervals, NodeId};
 use counterfoil_service::key::Key;
 use counterfoil_service::monitor::Watch;
+use counterfoil_service::recorder::Extent;
 use counterfoil_service::remote::Remote;
 use counterfoil_service::serve::Common;
 use std::collections::BTreeMap;
@@ -219,6 +220,7 @@ impl Cluster {
                 key_file: Some(key),
                 data: None,
                 recording: None,
+                extent: Extent::default(),
                 until_stdin_closes: false,
                 config: Config { intervals, ..Config::default() },
                 watch: Watch::default(),
