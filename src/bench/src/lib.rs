@@ -1,9 +1,12 @@
 //! The yardstick: what placements cost, and beside what.
 
 mod clock;
+pub mod faults;
 pub mod histogram;
 mod load;
+pub mod netns;
 pub mod raw;
+pub mod relay;
 pub mod service;
 pub mod spawn;
 

@@ -167,6 +167,13 @@ pub fn open<'a>(
     Ok((address, Messages(messages)))
 }
 
+/// Where the sender of `packet` says that it listens, whether or not it may be believed: for those
+/// who carry packets and cannot open them. `None` if it is not of this protocol.
+pub fn claimed_sender(packet: &[u8]) -> Option<SocketAddr> {
+    let body = packet.strip_prefix(&MAGIC)?.get(2..)?;
+    sender(body).map(|(address, _)| address)
+}
+
 /// Where the sender listens, and what follows.
 fn sender(body: &[u8]) -> Option<(SocketAddr, &[u8])> {
     let (family, rest) = body.split_first()?;

@@ -4,7 +4,7 @@ mod around;
 mod claim;
 mod said;
 
-pub(crate) use around::{AroundClient, Asked, Work};
+pub use around::{AroundClient, Asked, Channel, Work};
 pub use claim::{group, path_of};
 pub(crate) use said::demand as demand_form;
 

@@ -111,8 +111,30 @@ impl<R: Role> Store<R> {
         ids: &[R::Id],
         initial: impl Fn(R::Id) -> Vec<Record>,
     ) -> Result<Kept<R>, StoreError> {
+        let database = open_database(path);
+        Self::adopt_and_load(path, database, ids, initial)
+    }
+
+    /// As [`Store::open`], in what `backend` makes of files.
+    #[cfg(test)]
+    fn open_in(
+        backend: impl redb::StorageBackend,
+        ids: &[R::Id],
+        initial: impl Fn(R::Id) -> Vec<Record>,
+    ) -> Result<Kept<R>, StoreError> {
+        let database = builder().create_with_backend(backend);
+        let database = database.map_err(|error| Fault::from(redb::Error::from(error)));
+        Self::adopt_and_load(Path::new("backend"), database, ids, initial)
+    }
+
+    fn adopt_and_load(
+        path: &Path,
+        database: Result<Database, Fault>,
+        ids: &[R::Id],
+        initial: impl Fn(R::Id) -> Vec<Record>,
+    ) -> Result<Kept<R>, StoreError> {
         let in_store = |fault| StoreError { path: path.to_owned(), fault };
-        let database = open_database(path).map_err(in_store)?;
+        let database = database.map_err(in_store)?;
         adopt::<R>(&database, ids, initial).map_err(in_store)?;
         let disks = load::<R>(&database, ids).map_err(in_store)?;
         let store = Store { database: Some(database), path: path.to_owned(), role: PhantomData };
@@ -152,10 +174,14 @@ impl StoreError {
     }
 }
 
-fn open_database(path: &Path) -> Result<Database, Fault> {
+fn builder() -> redb::Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
-    Ok(builder.create(path).map_err(redb::Error::from)?)
+    builder
+}
+
+fn open_database(path: &Path) -> Result<Database, Fault> {
+    Ok(builder().create(path).map_err(redb::Error::from)?)
 }
 
 /// Makes the store that of `ids`, if it may be.
@@ -278,3 +304,6 @@ fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &'static str) -> Result
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod torn;

@@ -1,18 +1,31 @@
 //! Measures the service, beside what it is to be measured against.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use counterfoil_bench::faults::{self, FaultError, Size, cases, overload, soak};
+use counterfoil_bench::netns;
+use counterfoil_bench::relay::Links;
 use counterfoil_bench::service::{self, Options};
 use counterfoil_bench::spawn;
 use counterfoil_placement::PolicyName;
 use counterfoil_service::monitor::{OnViolation, Watch};
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-/// What placements cost, and beside what.
+const ABOUT_EXIT: &str = "\
+Exit: 0 measured, nothing wrong · 1 something was wrong · 2 usage · 3 it could not be carried out · \
+130 interrupted";
+
+/// The name under which this program is that of the daemons.
+const DAEMONS: &str = "counterfoil";
+
+/// What placements cost, and beside what; and whether they can be relied on.
 #[derive(Parser)]
-#[command(version, after_help = "Exit: 0 measured · 2 usage · 3 it could not be carried out")]
+#[command(version, after_help = ABOUT_EXIT)]
 struct Cli {
     #[command(subcommand)]
     command: Do,
@@ -25,6 +38,18 @@ enum Do {
     /// In the same run, on the same machine: two sockets that only ask and answer, and stateright's
     /// runtime with an equivalent exchange.
     Service(ServiceArgs),
+    /// A cluster of real processes, killed, parted and started again under load, and then judged.
+    ///
+    /// All its packets go over a relay that loses, copies, delays and reorders them. In the end
+    /// nothing that was confirmed may be lost, nothing else may be allocated, no node may have given
+    /// out more than it has, all views must be true, and every recording must rebuild with every
+    /// property kept.
+    Faults(FaultsArgs),
+    /// A cluster that is offered more than it can serve, then less, and then judged.
+    Overload(OverloadArgs),
+    /// A cluster under half the load that it can serve, for long, while nodes drain, leave, join and
+    /// are started again; then judged.
+    Soak(SoakArgs),
     /// Exchanges messages in stateright's runtime, for `service`.
     #[command(hide = true)]
     Spawn {
@@ -75,22 +100,271 @@ enum Format {
     Json,
 }
 
+#[derive(Args)]
+struct FaultsArgs {
+    /// Carry out a single scripted fault instead, or `all`.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["netns", "list"])]
+    case: Option<String>,
+    /// List the scripted faults.
+    #[arg(long)]
+    list: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    links: LinksArgs,
+    /// How many rounds: in each up to three processes are killed, and perhaps the cluster parted.
+    #[arg(long, default_value_t = 20)]
+    rounds: u64,
+    /// After so many seconds no other round begins.
+    #[arg(long)]
+    duration: Option<u64>,
+    /// Requests that arrive in a second [default: 2.5 for each node].
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Give each process a network namespace of its own instead of the relay; needs root.
+    #[arg(long)]
+    netns: bool,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+#[derive(Args)]
+struct OverloadArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// For how long there is more than can be served.
+    #[arg(long, default_value_t = 1.0)]
+    minutes: f64,
+    /// How many times more.
+    #[arg(long, default_value_t = 3.0)]
+    times: f64,
+    /// Attempts that a scheduler works on at once; it turns away one more.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    attempts_pending_max: u32,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+#[derive(Args)]
+struct SoakArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// For how long.
+    #[arg(long, default_value_t = 2.0)]
+    minutes: f64,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+#[derive(Args)]
+struct ClusterArgs {
+    /// How many schedulers.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=64))]
+    schedulers: u32,
+    /// How many nodes, each in a process of its own.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=250))]
+    nodes: u32,
+    /// VCPU of each node.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..))]
+    vcpu: u64,
+    /// From a grant that nobody confirms to its lapse, in milliseconds.
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1000..))]
+    lapse: u64,
+    /// Where everything random begins.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Args)]
+struct LinksArgs {
+    /// Packets that are lost, per mille.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    loss: u16,
+    /// Packets that come twice, per mille.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    copies: u16,
+    /// Packets that come behind later ones, per mille.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    reorder: u16,
+    /// How long packets take, at least, in microseconds.
+    #[arg(long, default_value_t = 0)]
+    delay_min: u64,
+    /// How long packets take, at most, in microseconds.
+    #[arg(long, default_value_t = 2000)]
+    delay_max: u64,
+}
+
+#[derive(Args)]
+struct ReportArgs {
+    /// The form of the report.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Keep everything that the processes wrote in this folder, which must be empty or not there.
+    #[arg(long)]
+    keep: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Do::Spawn { millis } => spawn::serve(Duration::from_millis(millis)),
-        Do::Service(args) => match run(&args) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                let mut message = format!("bench: {error}");
-                let mut cause = error.source();
-                while let Some(error) = cause {
-                    message.push_str(&format!(": {error}"));
-                    cause = error.source();
+    let started_as = std::env::args_os().next().map(PathBuf::from);
+    if started_as.is_some_and(|path| path.file_name().is_some_and(|name| name == DAEMONS)) {
+        return counterfoil_service::cli::main();
+    }
+    let done = match Cli::parse().command {
+        Do::Spawn { millis } => return spawn::serve(Duration::from_millis(millis)),
+        Do::Service(args) => run(&args).map(|()| ExitCode::SUCCESS),
+        Do::Faults(args) => args.run(),
+        Do::Overload(args) => args.run(),
+        Do::Soak(args) => args.run(),
+    };
+    done.unwrap_or_else(|error| {
+        let mut message = format!("bench: {error}");
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            message.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        eprintln!("{message}");
+        match error.downcast_ref::<FaultError>() {
+            Some(FaultError::Stopped) => ExitCode::from(130),
+            Some(FaultError::NotEmpty(_)) => ExitCode::from(2),
+            Some(_) | None => ExitCode::from(3),
+        }
+    })
+}
+
+impl FaultsArgs {
+    fn run(&self) -> Result<ExitCode, Box<dyn Error>> {
+        if self.list {
+            cases::list().for_each(|(name, about)| println!("{name:<16} {about}"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        if let Some(name) = &self.case {
+            return self.cases(name);
+        }
+        if self.netns
+            && let Some(status) = netns::inside()?
+        {
+            return Ok(ExitCode::from(
+                status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(3),
+            ));
+        }
+        let report = faults::faults(
+            &faults::Options {
+                size: self.cluster.size(true),
+                links: (!self.netns).then(|| self.links.links()),
+                rounds: self.rounds,
+                duration: self.duration.map(Duration::from_secs),
+                rate: self.rate,
+                seed: self.cluster.seed,
+                keep: self.report.keep.clone(),
+            },
+            |what| eprintln!("bench: {what}"),
+        )?;
+        self.report.show(&report, report.fine)
+    }
+}
+
+impl FaultsArgs {
+    /// Carries out the case of this name, or all.
+    fn cases(&self, name: &str) -> Result<ExitCode, Box<dyn Error>> {
+        let all =
+            cases::list().map(|(known, _)| known).filter(|known| name == "all" || name == *known);
+        let mut reports = Vec::new();
+        for name in all {
+            eprintln!("bench: {name}");
+            let keep = self.report.keep.as_ref().map(|keep| keep.join(name));
+            reports.extend(cases::case(name, keep.as_deref())?);
+        }
+        if reports.is_empty() {
+            eprintln!("bench: there is no case {name:?}: see --list");
+            return Ok(ExitCode::from(2));
+        }
+        let fine = reports.iter().all(|report| report.fine);
+        let left_out = reports.iter().all(|report| report.left_out.is_some());
+        let by_name = reports.iter().map(|report| (report.case.clone(), report));
+        self.report.format.print(&by_name.collect::<BTreeMap<_, _>>())?;
+        Ok(match (fine, left_out) {
+            (false, _) => ExitCode::from(1),
+            (true, true) => ExitCode::from(3),
+            (true, false) => ExitCode::SUCCESS,
+        })
+    }
+}
+
+impl OverloadArgs {
+    fn run(&self) -> Result<ExitCode, Box<dyn Error>> {
+        let mut size = self.cluster.size(false);
+        size.more
+            .extend(["--attempts-pending-max".to_owned(), self.attempts_pending_max.to_string()]);
+        let options = overload::Options {
+            size,
+            time: Duration::from_secs_f64(self.minutes * 60.0),
+            times: self.times,
+            seed: self.cluster.seed,
+            keep: self.report.keep.clone(),
+        };
+        let report = overload::overload(&options, |what| eprintln!("bench: {what}"))?;
+        self.report.show(&report, report.fine)
+    }
+}
+
+impl SoakArgs {
+    fn run(&self) -> Result<ExitCode, Box<dyn Error>> {
+        let options = soak::Options {
+            size: self.cluster.size(false),
+            time: Duration::from_secs_f64(self.minutes * 60.0),
+            seed: self.cluster.seed,
+            keep: self.report.keep.clone(),
+        };
+        let report = soak::soak(&options, |what| eprintln!("bench: {what}"))?;
+        self.report.show(&report, report.fine)
+    }
+}
+
+impl ClusterArgs {
+    fn size(&self, records: bool) -> Size {
+        Size {
+            schedulers: self.schedulers,
+            nodes: self.nodes,
+            vcpu: self.vcpu,
+            lapse: Duration::from_millis(self.lapse),
+            records,
+            more: Vec::new(),
+        }
+    }
+}
+
+impl LinksArgs {
+    fn links(&self) -> Links {
+        Links {
+            loss: self.loss,
+            copies: self.copies,
+            reorder: self.reorder,
+            delay_min: Duration::from_micros(self.delay_min),
+            delay_max: Duration::from_micros(self.delay_max.max(self.delay_min)),
+        }
+    }
+}
+
+impl ReportArgs {
+    fn show(&self, report: &impl Serialize, fine: bool) -> Result<ExitCode, Box<dyn Error>> {
+        self.format.print(report)?;
+        Ok(if fine { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    }
+}
+
+impl Format {
+    fn print(self, report: &impl Serialize) -> Result<(), Box<dyn Error>> {
+        let form = serde_json::to_value(report)?;
+        match self {
+            Format::Json => println!("{form}"),
+            Format::Human => {
+                for (name, value) in form.as_object().expect("a report has fields") {
+                    println!("{name:<26} {value}");
                 }
-                eprintln!("{message}");
-                ExitCode::from(3)
             }
-        },
+        }
+        Ok(())
     }
 }
 
@@ -112,14 +386,5 @@ fn run(args: &ServiceArgs) -> Result<(), Box<dyn Error>> {
         command
     };
     let report = service::measure(&options, again, |what| eprintln!("bench: {what}"))?;
-    let form = serde_json::to_value(&report)?;
-    match args.format {
-        Format::Json => println!("{form}"),
-        Format::Human => {
-            for (name, value) in form.as_object().expect("a report has fields") {
-                println!("{name:<26} {value}");
-            }
-        }
-    }
-    Ok(())
+    args.format.print(&report)
 }

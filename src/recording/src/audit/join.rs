@@ -1,7 +1,7 @@
 //! Joins recordings by the messages that went from one to another: whatever arrived was sent.
 
 use counterfoil_properties::{Process, Step};
-use counterfoil_protocol::{Actor, Answer, Call, ClientId, Datagram, Output, SchedulerId};
+use counterfoil_protocol::{Actor, Answer, Body, Call, ClientId, Datagram, Output, SchedulerId};
 use counterfoil_protocol::{client, node, scheduler};
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,6 +10,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 #[derive(Hash)]
 enum Message<'a> {
     Datagram(&'a Datagram),
+    /// From a node to a client, which has it from the scheduler in between: that one asks the node
+    /// under a name of its own, and passes on what was said, not to whom.
+    ToClient(Actor, &'a Body),
     Call(ClientId, SchedulerId, &'a Call),
     Answer(ClientId, SchedulerId, &'a Answer),
 }
@@ -50,7 +53,7 @@ impl Join {
         let me = actor(step.process);
         for output in step.outputs {
             let said = match output {
-                Output::Send(datagram) => Some(Message::Datagram(datagram)),
+                Output::Send(datagram) => Some(of_datagram(datagram)),
                 Output::Call(to, call) => of_client(me).map(|c| Message::Call(c, *to, call)),
                 Output::Answer(to, answer) => {
                     of_scheduler(me).map(|s| Message::Answer(*to, s, answer))
@@ -81,9 +84,16 @@ impl Join {
     }
 }
 
+fn of_datagram(datagram: &Datagram) -> Message<'_> {
+    match datagram.dst.actor {
+        Actor::Client(_) => Message::ToClient(datagram.src.actor, &datagram.body),
+        Actor::Node(_) | Actor::Scheduler(_) => Message::Datagram(datagram),
+    }
+}
+
 fn kind(message: &Message<'_>) -> &'static str {
     match message {
-        Message::Datagram(_) => "datagram",
+        Message::Datagram(_) | Message::ToClient(..) => "datagram",
         Message::Call(..) => "call",
         Message::Answer(..) => "answer",
     }
@@ -124,5 +134,5 @@ fn heard(process: Process<'_>) -> Option<(Actor, Message<'_>)> {
         }
         Process::Node { .. } | Process::Scheduler { .. } | Process::Client { .. } => return None,
     };
-    Some((datagram.src.actor, Message::Datagram(datagram)))
+    Some((datagram.src.actor, of_datagram(datagram)))
 }

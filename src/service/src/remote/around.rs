@@ -31,7 +31,7 @@ const RECONNECT: Duration = Duration::from_millis(50);
 const THREADS_MAX: usize = 128;
 
 /// What a client is to do.
-pub(crate) trait Work {
+pub trait Work {
     /// What else can happen.
     type Event: Send + 'static;
 
@@ -54,14 +54,35 @@ pub(crate) trait Work {
 }
 
 /// What was asked of a scheduler, and what came of it; or something else.
-pub(crate) enum Asked<E> {
-    Called { to: SchedulerId, connection: u64, call: Call, said: Result<Reply, NoAnswer> },
-    Told { to: SchedulerId, claim: ClaimId, release: bool, said: Result<Reply, NoAnswer> },
+pub enum Asked<E> {
+    /// A call was made.
+    Called {
+        /// To whom.
+        to: SchedulerId,
+        /// Over which connection.
+        connection: u64,
+        /// Which.
+        call: Call,
+        /// What came of it.
+        said: Result<Reply, NoAnswer>,
+    },
+    /// A node was to be told something.
+    Told {
+        /// By whom.
+        to: SchedulerId,
+        /// Of which claim.
+        claim: ClaimId,
+        /// To release it, or else to confirm it.
+        release: bool,
+        /// What came of it.
+        said: Result<Reply, NoAnswer>,
+    },
+    /// Something else happened.
     Else(E),
 }
 
 /// Both ends of a channel: what is said at the one happens at the other.
-pub(crate) type Channel<E> = (Sender<Asked<E>>, Receiver<Asked<E>>);
+pub type Channel<E> = (Sender<Asked<E>>, Receiver<Asked<E>>);
 
 /// What is to be asked.
 enum Job {
@@ -70,7 +91,7 @@ enum Job {
 }
 
 /// What is around the client.
-pub(crate) struct AroundClient<W: Work> {
+pub struct AroundClient<W: Work> {
     id: ClientId,
     schedulers: BTreeMap<SchedulerId, Connection>,
     /// Counts the choices of a scheduler: they are chosen in turn.
@@ -82,9 +103,10 @@ pub(crate) struct AroundClient<W: Work> {
     calls: Sender<Job>,
     words: Sender<Job>,
     events: Receiver<Asked<W::Event>>,
-    pub(crate) work: W,
+    /// What it is to do.
+    pub work: W,
     /// Why the client cannot go on: a scheduler refuses what it asks.
-    pub(crate) refused: Option<NoAnswer>,
+    pub refused: Option<NoAnswer>,
     stops: bool,
 }
 
@@ -102,7 +124,7 @@ impl<W: Work> AroundClient<W> {
     ///
     /// # Errors
     /// If the system refuses a thread.
-    pub(crate) fn new(
+    pub fn new(
         (id, remote): (ClientId, &Remote),
         window: usize,
         first: u64,
