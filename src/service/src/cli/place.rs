@@ -254,12 +254,8 @@ fn no_valid_host(body: &Value, format: Format) -> ExitCode {
     match format {
         Format::Json => println!("{body}"),
         Format::Human => {
-            let message = body["message"].as_str().unwrap_or("no node can take it");
-            eprintln!("counterfoil: no valid host: {message}");
-            for excluded in body["excluded"].as_array().into_iter().flatten() {
-                let filter = excluded["filter"].as_str().unwrap_or("?");
-                eprintln!("  {filter}: {} nodes", excluded["nodes"]);
-            }
+            let message = body["message"].as_str().unwrap_or("no valid host was found");
+            eprintln!("counterfoil: {message}");
         }
     }
     ExitCode::from(1)
