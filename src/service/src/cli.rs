@@ -64,19 +64,19 @@ enum LogFormat {
 enum Command {
     /// Run a scheduler, until SIGTERM or SIGINT.
     ///
-    /// Prints `ready UDP-ADDRESS API-ADDRESS` once it works, and tells systemd. A flag prevails over
-    /// the environment, that over the file, that over the default.
+    /// Prints `ready UDP-ADDRESS API-ADDRESS` once it works, and tells systemd. A flag prevails
+    /// over the environment, that over the file, that over the default.
     Scheduler(daemons::SchedulerArgs),
     /// Run a node, or many in one process, until SIGTERM or SIGINT.
     ///
-    /// Prints `ready UDP-ADDRESS [METRICS-ADDRESS]` once it works, and tells systemd. A flag prevails over the
-    /// environment, that over the file, that over the default.
+    /// Prints `ready UDP-ADDRESS [METRICS-ADDRESS]` once it works, and tells systemd. A flag
+    /// prevails over the environment, that over the file, that over the default.
     Node(daemons::NodeArgs),
     /// Run schedulers and nodes on this machine: a cluster to try, or to judge.
     ///
-    /// It shows what runs, and a command to try, until Ctrl-C, SIGTERM, or the end of standard input
-    /// if that is a pipe. A process that dies is started again after a second, as a service manager
-    /// would: kill a node by the pid that is shown, and watch it come back with its allocations. No
+    /// It shows what runs, and a command to try, until Ctrl-C, SIGTERM, or the end of standard
+    /// input if that is a pipe. A process that dies is started again after a second, as a service
+    /// manager would: kill a node by the pid that is shown, and watch it come back with its allocations. No
     /// process outlives this one.
     ///
     /// With --place it is a trial run instead: it places a workload, stops, rebuilds every run from

@@ -89,7 +89,8 @@ struct DemandArgs {
     /// A group of which a member must be on the node already. More than once for more
     #[arg(long, value_name = "GROUP")]
     near: Vec<String>,
-    /// A group of which no member may be on the node already, or at most MAX. More than once for more
+    /// A group of which no member may be on the node already, or at most MAX. More than once for
+    /// more
     #[arg(long, value_name = "GROUP[=MAX]", value_parser = apart)]
     apart: Vec<(String, u32)>,
 }
@@ -213,8 +214,8 @@ fn hint(folder: &std::path::Path) {
     let unfinished = Run::unfinished(folder).map_or(0, |runs| runs.len());
     if unfinished > 0 {
         eprintln!(
-            "counterfoil: {unfinished} earlier runs did not end: `counterfoil resume` finishes them, \
-             `counterfoil resume --release` takes them back"
+            "counterfoil: {unfinished} earlier runs did not end: `counterfoil resume` finishes \
+             them, `counterfoil resume --release` takes them back"
         );
     }
 }
@@ -253,12 +254,8 @@ fn no_valid_host(body: &Value, format: Format) -> ExitCode {
     match format {
         Format::Json => println!("{body}"),
         Format::Human => {
-            let message = body["message"].as_str().unwrap_or("no node can take it");
-            eprintln!("counterfoil: no valid host: {message}");
-            for excluded in body["excluded"].as_array().into_iter().flatten() {
-                let filter = excluded["filter"].as_str().unwrap_or("?");
-                eprintln!("  {filter}: {} nodes", excluded["nodes"]);
-            }
+            let message = body["message"].as_str().unwrap_or("no valid host was found");
+            eprintln!("counterfoil: {message}");
         }
     }
     ExitCode::from(1)

@@ -94,8 +94,8 @@ pub(crate) fn look(remote: &Remote) -> Result<Seen, NoAnswer> {
 /// Decisions that are shown, at most.
 const DECISIONS_MAX: usize = 5;
 
-/// What was seen, in at most `lines` lines, if there are at least ten. Of nodes that do not all fit,
-/// those that are not as they should be come first.
+/// What was seen, in at most `lines` lines, if there are at least ten. Of nodes that do not all
+/// fit, those that are not as they should be come first.
 pub(crate) fn frame(seen: &Seen, lines: usize) -> Vec<String> {
     let (present, all) = (table::present(&seen.nodes), seen.nodes.len());
     let mut frame = vec![format!("{present} of {all} nodes present, as {} knows", seen.url)];

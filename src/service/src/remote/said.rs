@@ -23,6 +23,7 @@ pub(super) enum Meaning {
 
 /// What is asked for.
 pub(crate) fn demand(demand: &Demand) -> Value {
+    let bears = demand.apart.iter().map(|(group, max)| (group.to_string(), json!(max)));
     let amounts = demand.resources.iter().map(|(class, n)| (class.to_string(), json!(n)));
     json!({
         "resources": amounts.collect::<serde_json::Map<_, _>>(),
@@ -32,7 +33,7 @@ pub(crate) fn demand(demand: &Demand) -> Value {
         "aggregates": demand.aggregates.iter().collect::<Vec<_>>(),
         "groups": {
             "near": demand.near.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "apart": demand.apart.iter().map(|(g, n)| (g.to_string(), json!(n))).collect::<serde_json::Map<_, _>>(),
+            "apart": bears.collect::<serde_json::Map<_, _>>(),
         },
     })
 }

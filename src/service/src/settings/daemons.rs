@@ -29,7 +29,8 @@ pub struct SchedulerSettings {
     #[arg(long, value_parser = policy)]
     pub policy: Option<String>,
     /// Where random choices start, 0 to 2^63 - 1 [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
     /// What to log; for a flag see --log
     #[arg(skip)]
@@ -333,8 +334,8 @@ impl SchedulerSettings {
         Layers::read(&defaults, file, given)
     }
 
-    /// What a scheduler is told by `layers`, and its number, which may still have to be drawn: until
-    /// then it is 0.
+    /// What a scheduler is told by `layers`, and its number, which may still have to be drawn:
+    /// until then it is 0.
     ///
     /// # Errors
     /// If something makes no sense.
