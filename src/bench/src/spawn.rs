@@ -154,8 +154,6 @@ fn meaning(bytes: &[u8]) -> Result<Datagram, String> {
         Message::Datagram(datagram) => Ok(datagram),
         other @ (Message::Peers(_)
         | Message::WhoIsThere { .. }
-        | Message::Look(_)
-        | Message::Seen(..)
         | Message::Order(..)
         | Message::Ordered(_)
         | Message::Look(_)

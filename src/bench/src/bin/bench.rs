@@ -141,6 +141,9 @@ struct OverloadArgs {
     /// Attempts that a scheduler works on at once; it turns away one more.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     attempts_pending_max: u32,
+    /// Measure briefly and with few clients, for tests.
+    #[arg(long, hide = true)]
+    brief: bool,
     #[command(flatten)]
     report: ReportArgs,
 }
@@ -152,6 +155,9 @@ struct SoakArgs {
     /// For how long.
     #[arg(long, default_value_t = 2.0)]
     minutes: f64,
+    /// Measure briefly what is served, for tests.
+    #[arg(long, hide = true)]
+    brief: bool,
     #[command(flatten)]
     report: ReportArgs,
 }
@@ -300,6 +306,7 @@ impl OverloadArgs {
             size,
             time: Duration::from_secs_f64(self.minutes * 60.0),
             times: self.times,
+            brief: self.brief,
             seed: self.cluster.seed,
             keep: self.report.keep.clone(),
         };
@@ -313,6 +320,7 @@ impl SoakArgs {
         let options = soak::Options {
             size: self.cluster.size(false),
             time: Duration::from_secs_f64(self.minutes * 60.0),
+            brief: self.brief,
             seed: self.cluster.seed,
             keep: self.report.keep.clone(),
         };

@@ -5,6 +5,7 @@ use super::load::Load;
 use counterfoil_protocol::{Client, ClientId, Config, Intervals, Limits, Machine};
 use counterfoil_service::driver::Driver;
 use counterfoil_service::monitor::Watch;
+use counterfoil_service::recorder::Extent;
 use counterfoil_service::remote::{AroundClient, Remote};
 use counterfoil_service::store::Store;
 use std::path::PathBuf;
@@ -120,7 +121,7 @@ fn live(
     let mut client = Driver::start(
         kept,
         (&config(), Watch::default()),
-        |_| Some(recording.clone()),
+        |_| Some((recording.clone(), Extent::default())),
         &mut around,
     )?;
     if life > 1 {
