@@ -36,6 +36,8 @@ pub struct Report {
     pub runs_rebuilt: u64,
     /// Runs that could not be.
     pub runs_not_rebuilt: u64,
+    /// Messages that arrived and that nobody had sent.
+    pub never_sent: u64,
     /// Steps that were judged.
     pub steps: u64,
     /// Steps that had no effect, because their process was killed before it committed them.
@@ -86,6 +88,7 @@ impl Report {
             claims_refused,
             runs_rebuilt: audit.runs,
             runs_not_rebuilt: audit.not_rebuilt,
+            never_sent: audit.never_sent,
             steps: audit.steps,
             steps_without_effect: audit.steps_without_effect,
             checks_left_out: audit.left_out,
@@ -100,10 +103,10 @@ impl Report {
         }
     }
 
-    /// Whether every property held, every run was rebuilt, and every request was placed or has no
-    /// valid host.
+    /// Whether every property held, every run was rebuilt, what arrived was sent, and every request was
+    /// placed or has no valid host.
     pub fn is_fine(&self) -> bool {
-        self.violations_count == 0 && self.runs_not_rebuilt == 0 && self.other == 0
+        self.violations_count + self.runs_not_rebuilt + self.never_sent + self.other == 0
     }
 }
 
