@@ -155,7 +155,9 @@ fn meaning(bytes: &[u8]) -> Result<Datagram, String> {
         other @ (Message::Peers(_)
         | Message::WhoIsThere { .. }
         | Message::Order(..)
-        | Message::Ordered(_)) => Err(format!("{other:?}")),
+        | Message::Ordered(_)
+        | Message::Look(_)
+        | Message::Seen(..)) => Err(format!("{other:?}")),
     }
 }
 
