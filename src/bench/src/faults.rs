@@ -459,6 +459,7 @@ impl Trial<'_> {
         if let Err(error) = self.cluster.stop() {
             self.problems.push(error.to_string());
         }
+        self.problems.extend(self.cluster.errors());
         progress("judging stores and recordings");
         let stores = Stores::read(&self.cluster, &promised)?;
         let recordings = Recordings::read(&self.cluster.recordings())?;

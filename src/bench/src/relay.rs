@@ -9,6 +9,8 @@
 //! went from the one to the other before it, and on nothing else. The clusters that run over it are
 //! real, so when they send what still differs from run to run.
 
+pub mod control;
+
 use counterfoil_service::packet::{PACKET_MAX, claimed_sender};
 use fastrand::Rng;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

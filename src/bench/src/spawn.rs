@@ -154,10 +154,10 @@ fn meaning(bytes: &[u8]) -> Result<Datagram, String> {
         Message::Datagram(datagram) => Ok(datagram),
         other @ (Message::Peers(_)
         | Message::WhoIsThere { .. }
-        | Message::Look(_)
-        | Message::Seen(..)
         | Message::Order(..)
-        | Message::Ordered(_)) => Err(format!("{other:?}")),
+        | Message::Ordered(_)
+        | Message::Look(_)
+        | Message::Seen(..)) => Err(format!("{other:?}")),
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use counterfoil_bench::faults::{self, FaultError, Size, cases, overload, soak};
 use counterfoil_bench::netns;
-use counterfoil_bench::relay::Links;
+use counterfoil_bench::relay::{Links, Relay, control};
 use counterfoil_bench::service::{self, Options};
 use counterfoil_bench::spawn;
 use counterfoil_placement::PolicyName;
@@ -11,6 +11,7 @@ use counterfoil_service::monitor::{OnViolation, Watch};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -50,6 +51,11 @@ enum Do {
     /// A cluster under half the load that it can serve, for long, while nodes drain, leave, join and
     /// are started again; then judged.
     Soak(SoakArgs),
+    /// A relay that loses, copies, delays and reorders the packets of a cluster, and parts it.
+    ///
+    /// Prints the address of each process, which others are to be told with `--advertise`; then it
+    /// does what it reads on standard input, until that ends.
+    Relay(RelayArgs),
     /// Exchanges messages in stateright's runtime, for `service`.
     #[command(hide = true)]
     Spawn {
@@ -129,6 +135,25 @@ struct FaultsArgs {
 }
 
 #[derive(Args)]
+struct RelayArgs {
+    #[command(flatten)]
+    links: LinksArgs,
+    /// Where everything random begins.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The name of a process, and where it listens.
+    #[arg(required = true, value_name = "NAME=IP:PORT", value_parser = process)]
+    processes: Vec<(String, SocketAddr)>,
+}
+
+/// A name and an address.
+fn process(text: &str) -> Result<(String, SocketAddr), String> {
+    let (name, address) = text.split_once('=').ok_or("write NAME=IP:PORT")?;
+    let address = address.parse().map_err(|_| format!("{address:?} is not IP:PORT"))?;
+    Ok((name.to_owned(), address))
+}
+
+#[derive(Args)]
 struct OverloadArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
@@ -141,6 +166,9 @@ struct OverloadArgs {
     /// Attempts that a scheduler works on at once; it turns away one more.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     attempts_pending_max: u32,
+    /// Measure briefly and with few clients, for tests.
+    #[arg(long, hide = true)]
+    brief: bool,
     #[command(flatten)]
     report: ReportArgs,
 }
@@ -152,6 +180,9 @@ struct SoakArgs {
     /// For how long.
     #[arg(long, default_value_t = 2.0)]
     minutes: f64,
+    /// Measure briefly what is served, for tests.
+    #[arg(long, hide = true)]
+    brief: bool,
     #[command(flatten)]
     report: ReportArgs,
 }
@@ -214,6 +245,7 @@ fn main() -> ExitCode {
         Do::Service(args) => run(&args).map(|()| ExitCode::SUCCESS),
         Do::Faults(args) => args.run(),
         Do::Overload(args) => args.run(),
+        Do::Relay(args) => args.run(),
         Do::Soak(args) => args.run(),
     };
     done.unwrap_or_else(|error| {
@@ -291,6 +323,26 @@ impl FaultsArgs {
     }
 }
 
+impl RelayArgs {
+    fn run(&self) -> Result<ExitCode, Box<dyn Error>> {
+        let names: Vec<String> = self.processes.iter().map(|(name, _)| name.clone()).collect();
+        let (ip, mut links) = (self.processes[0].1.ip(), self.links.links());
+        let relay = Relay::start(self.seed, ip, &names, links)?;
+        for (name, target) in &self.processes {
+            relay.set_target(name, *target);
+            println!("{name} {}", relay.address(name));
+        }
+        for line in std::io::stdin().lines() {
+            match control::obey(&relay, &mut links, &line?) {
+                Ok(said) => said.iter().for_each(|said| println!("{said}")),
+                Err(help) => eprintln!("bench: {help}"),
+            }
+        }
+        Format::Json.print(&relay.counts())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 impl OverloadArgs {
     fn run(&self) -> Result<ExitCode, Box<dyn Error>> {
         let mut size = self.cluster.size(false);
@@ -300,6 +352,7 @@ impl OverloadArgs {
             size,
             time: Duration::from_secs_f64(self.minutes * 60.0),
             times: self.times,
+            brief: self.brief,
             seed: self.cluster.seed,
             keep: self.report.keep.clone(),
         };
@@ -313,6 +366,7 @@ impl SoakArgs {
         let options = soak::Options {
             size: self.cluster.size(false),
             time: Duration::from_secs_f64(self.minutes * 60.0),
+            brief: self.brief,
             seed: self.cluster.seed,
             keep: self.report.keep.clone(),
         };

@@ -99,6 +99,61 @@ struct Places {
     observer: IpAddr,
 }
 
+impl Places {
+    /// Where others find the schedulers.
+    fn seeds(&self) -> Vec<SocketAddr> {
+        let schedulers = self.of.iter().filter(|(name, _)| name.starts_with('s'));
+        schedulers.map(|(_, (_, advertised, _))| *advertised).collect()
+    }
+
+    /// The subcommand and options of a process.
+    fn args(&self, name: &str, root: &Path, size: &Size, seed: u64) -> Vec<OsString> {
+        let (listen, advertise, api) = self.of[name];
+        let scheduler = name.starts_with('s');
+        let mut args: Vec<OsString> = vec![if scheduler { "scheduler" } else { "node" }.into()];
+        let mut arg = |option: &str, value: String| args.extend([option.into(), value.into()]);
+        arg("--id", name[1..].to_owned());
+        arg("--listen", listen.to_string());
+        arg("--advertise", advertise.to_string());
+        arg("--data", root.join(name).display().to_string());
+        arg("--key-file", root.join("key").display().to_string());
+        arg("--lapse", format!("{}ms", size.lapse.as_millis()));
+        self.seeds().iter().for_each(|seed| arg("--peer", seed.to_string()));
+        if scheduler {
+            let id: u64 = name[1..].parse().expect("it is a number");
+            arg("--seed", (seed.wrapping_add(id) % (1 << 62)).to_string());
+            arg("--api", api.to_string());
+            if !api.ip().is_loopback() {
+                arg("--token-file", root.join("token").display().to_string());
+                args.push("--api-insecure".into());
+            }
+        } else {
+            arg("--vcpu", size.vcpu.to_string());
+            arg("--cpu-ratio", "1".to_owned());
+            arg("--memory-mb", (4096 * size.vcpu).to_string());
+        }
+        args.extend(size.more.iter().map(OsString::from));
+        args
+    }
+
+    fn observer(&self, root: &Path, size: &Size) -> Result<Observer, FaultError> {
+        let intervals = Intervals { lapse: size.lapse, ..Intervals::default() };
+        let common = Common {
+            listen: SocketAddr::new(self.observer, 0),
+            advertise: None,
+            peers: Vec::new(),
+            key_file: Some(root.join("key")),
+            data: None,
+            recording: None,
+            extent: Extent::default(),
+            until_stdin_closes: false,
+            config: Config { intervals, ..Config::default() },
+            watch: Watch::default(),
+        };
+        Observer::start(common, self.seeds())
+    }
+}
+
 impl Cluster {
     /// Starts a cluster in the folder `root`, with a relay between its processes.
     pub(crate) fn start(
@@ -155,78 +210,27 @@ impl Cluster {
         let folder = |source| FaultError::Folder { path: root.to_owned(), source };
         let recordings = root.join("recordings");
         std::fs::create_dir_all(&recordings).map_err(folder)?;
-        let key = root.join("key");
-        write_secret(&key, &Key::generate()?.to_hex()).map_err(folder)?;
-        let token = root.join("token");
-        let secret = Key::generate()?.to_hex();
-        write_secret(&token, &format!("admin {secret}")).map_err(folder)?;
-        let seeds = |name: &&String| name.starts_with('s');
-        let seeds: Vec<SocketAddr> =
-            places.of.keys().filter(seeds).map(|name| places.of[name].1).collect();
+        write_secret(&root.join("key"), &Key::generate()?.to_hex()).map_err(folder)?;
+        let token = format!("admin {}", Key::generate()?.to_hex());
+        write_secret(&root.join("token"), &token).map_err(folder)?;
         let mut processes = Vec::new();
         for name in names(size) {
-            let (listen, advertise, api) = places.of[&name];
-            let (scheduler, mut insecure) = (name.starts_with('s'), false);
-            let mut args: Vec<OsString> = Vec::new();
-            let mut arg = |option: &str, value: String| args.extend([option.into(), value.into()]);
-            arg("--id", name[1..].to_owned());
-            arg("--listen", listen.to_string());
-            arg("--advertise", advertise.to_string());
-            arg("--data", root.join(&name).display().to_string());
-            arg("--key-file", key.display().to_string());
-            arg("--lapse", format!("{}ms", size.lapse.as_millis()));
-            seeds.iter().for_each(|seed| arg("--peer", seed.to_string()));
-            if scheduler {
-                let id: u64 = name[1..].parse().expect("it is a number");
-                arg("--api", api.to_string());
-                if !api.ip().is_loopback() {
-                    arg("--token-file", token.display().to_string());
-                    insecure = true;
-                }
-                arg("--seed", (seed.wrapping_add(id) % (1 << 62)).to_string());
-            } else {
-                arg("--vcpu", size.vcpu.to_string());
-                arg("--cpu-ratio", "1".to_owned());
-                arg("--memory-mb", (4096 * size.vcpu).to_string());
-            }
-            if insecure {
-                args.push("--api-insecure".into());
-            }
-            args.insert(0, if scheduler { "scheduler".into() } else { "node".into() });
-            args.extend(size.more.iter().map(OsString::from));
+            let args = places.args(&name, root, size, seed);
             let by = match &net {
                 Net::Direct | Net::Relay(_) => Vec::new(),
                 Net::Namespaces(spaces) => spaces.enter(&name),
             };
             let recordings = size.records.then(|| recordings.clone());
             let (program, log) = (program(root)?, root.join(format!("{name}.log")));
-            processes.push(Process::new(Spec { name, program, by, args, recordings, log }));
-        }
-        for process in &mut processes {
+            let mut process = Process::new(Spec { name, program, by, args, recordings, log });
             process.start()?;
+            processes.push(process);
         }
-        let urls: Vec<String> = names(size)
-            .iter()
-            .filter(|name| name.starts_with('s'))
-            .map(|name| format!("http://{}", places.of[name].2))
-            .collect();
-        let remote = Remote::new(&urls, Some(&token), None)?;
-        let intervals = Intervals { lapse: size.lapse, ..Intervals::default() };
-        let observer = Observer::start(
-            Common {
-                listen: SocketAddr::new(places.observer, 0),
-                advertise: None,
-                peers: Vec::new(),
-                key_file: Some(key),
-                data: None,
-                recording: None,
-                extent: Extent::default(),
-                until_stdin_closes: false,
-                config: Config { intervals, ..Config::default() },
-                watch: Watch::default(),
-            },
-            seeds,
-        )?;
+        let schedulers = names(size).into_iter().filter(|name| name.starts_with('s'));
+        let urls: Vec<String> =
+            schedulers.map(|name| format!("http://{}", places.of[&name].2)).collect();
+        let remote = Remote::new(&urls, Some(&root.join("token")), None)?;
+        let observer = places.observer(root, size)?;
         let (root, size) = (root.to_owned(), size.clone());
         Ok(Cluster { root, size, net, processes, remote, observer })
     }
@@ -330,6 +334,16 @@ impl Cluster {
                 Some(_) => std::thread::sleep(LOOK),
             }
         }
+    }
+
+    /// The first error that each process has logged.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        let first = |process: &Process| {
+            let log = std::fs::read_to_string(&process.spec.log).ok()?;
+            let line = log.lines().find(|line| line.contains("ERROR"))?;
+            Some(format!("{} logged: {line}", process.name()))
+        };
+        self.processes.iter().filter_map(first).collect()
     }
 
     /// Asks all to stop, schedulers first, and waits until they have.

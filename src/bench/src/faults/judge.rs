@@ -112,8 +112,9 @@ impl Recordings {
 
     /// Judges all recordings in a folder.
     ///
-    /// What was said is compared with what was heard among the daemons alone: the API words anew
-    /// what a node says to a client.
+    /// What was said is compared with what was heard among the daemons alone: what a scheduler says
+    /// to a client over HTTP is not all that its machine said, for why each node was excluded is left
+    /// out.
     pub(crate) fn read(folder: &Path) -> Result<Recordings, FaultError> {
         let failed = |source| FaultError::Folder { path: folder.to_owned(), source };
         let found = audit(folder).map_err(failed)?;

@@ -44,6 +44,8 @@ pub struct Options {
     pub time: Duration,
     /// How many times more.
     pub times: f64,
+    /// Whether to measure briefly and with few clients: for tests, which take no figures from it.
+    pub brief: bool,
     /// Where everything random begins.
     pub seed: u64,
     /// The folder to keep everything in, if it is kept.
@@ -106,9 +108,9 @@ pub fn overload(options: &Options, progress: impl Fn(&str)) -> Result<Report, Fa
     let mut cluster = Cluster::start_direct(folder.path(), &options.size, options.seed)?;
     let mut problems: Vec<String> = cluster.converge(SETTLE).err().into_iter().collect();
     let mut sampler = Sampler::new(&cluster);
-    let clients = CLIENTS * cluster.remote.urls().len();
+    let clients = if options.brief { WINDOW } else { CLIENTS * cluster.remote.urls().len() };
     let generator = Generator::start(&cluster.new_remote()?, clients, options.seed)?;
-    let served_per_s = served(&generator, &asked)?;
+    let served_per_s = served(&generator, measure(options.brief), &asked)?;
     let offered_per_s = served_per_s * options.times;
     progress(&format!("{served_per_s:.0} served in a second; offering {offered_per_s:.0}"));
 
@@ -121,7 +123,9 @@ pub fn overload(options: &Options, progress: impl Fn(&str)) -> Result<Report, Fa
     progress("less than can be served");
     let fallen = Instant::now();
     generator.set_pace(Pace::Open(served_per_s / 2.0));
-    let (after, recovered) = after(&generator, &mut sampler, &mut cluster, &asked)?;
+    let looked_at = if options.brief { AFTER / 10 } else { AFTER };
+    let until = fallen + looked_at;
+    let (after, recovered) = after(&generator, &mut sampler, &mut cluster, (until, &asked))?;
     if recovered > RECOVERED {
         problems.push(format!("requests were still turned away after {} ms", millis(recovered)));
     }
@@ -156,13 +160,22 @@ pub fn overload(options: &Options, progress: impl Fn(&str)) -> Result<Report, Fa
     })
 }
 
-/// How many requests are served in a second.
-pub(super) fn served(generator: &Generator, asked: &Asked) -> Result<f64, FaultError> {
+/// For how long it is measured how many requests are served.
+pub(super) fn measure(brief: bool) -> Duration {
+    if brief { MEASURE / 10 } else { MEASURE }
+}
+
+/// How many requests are served in a second, measured for `time`.
+pub(super) fn served(
+    generator: &Generator,
+    time: Duration,
+    asked: &Asked,
+) -> Result<f64, FaultError> {
     generator.set_pace(Pace::Closed(WINDOW));
-    asked.wait_until(Instant::now() + MEASURE / 5)?;
+    asked.wait_until(Instant::now() + time / 5)?;
     generator.take();
     let start = Instant::now();
-    asked.wait_until(start + MEASURE)?;
+    asked.wait_until(start + time)?;
     let served = generator.take().released as f64 / start.elapsed().as_secs_f64();
     generator.set_pace(Pace::None);
     Ok(served.max(1.0))
@@ -174,12 +187,12 @@ fn after(
     generator: &Generator,
     sampler: &mut Sampler,
     cluster: &mut Cluster,
-    asked: &Asked,
+    (until, asked): (Instant, &Asked),
 ) -> Result<(Tally, Duration), FaultError> {
     let (start, mut all, mut recovered) = (Instant::now(), Tally::default(), Duration::ZERO);
     let step = Duration::from_millis(100);
     let mut sampled = start;
-    while start.elapsed() < AFTER {
+    while Instant::now() < until {
         asked.wait_until(Instant::now() + step)?;
         let tally = generator.take();
         if tally.turned_away() * MANY > tally.arrived {
@@ -235,6 +248,7 @@ pub(super) fn finish(
     if let Err(error) = cluster.stop() {
         problems.push(error.to_string());
     }
+    problems.extend(cluster.errors());
     if !kept.is_empty() {
         problems.push(format!("{} releases were never answered", kept.len()));
     }

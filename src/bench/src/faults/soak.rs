@@ -3,7 +3,7 @@
 use super::cluster::{Cluster, Size};
 use super::generator::{Generator, Pace, Tally};
 use super::judge::Stores;
-use super::overload::{close, finish, served, settle};
+use super::overload::{close, finish, measure, served, settle};
 use super::usage::{Sampler, Used};
 use super::{Asked, FaultError, Folder};
 use counterfoil_protocol::NodeId;
@@ -35,6 +35,8 @@ pub struct Options {
     pub size: Size,
     /// For how long.
     pub time: Duration,
+    /// Whether to measure briefly what is served: for tests, which take no figures from it.
+    pub brief: bool,
     /// Where everything random begins.
     pub seed: u64,
     /// The folder to keep everything in, if it is kept.
@@ -117,7 +119,7 @@ pub fn soak(options: &Options, progress: impl Fn(&str)) -> Result<Report, FaultE
     let mut problems: Vec<String> = cluster.converge(PATIENCE).err().into_iter().collect();
     let mut sampler = Sampler::new(&cluster);
     let generator = Generator::start(&cluster.new_remote()?, CLIENTS, options.seed)?;
-    let served_per_s = served(&generator, &asked)?;
+    let served_per_s = served(&generator, measure(options.brief), &asked)?;
     let offered_per_s = served_per_s * SHARE;
     progress(&format!("{served_per_s:.0} served in a second; offering {offered_per_s:.0}"));
 

@@ -7,7 +7,7 @@ use counterfoil_service::key::Key;
 use counterfoil_service::remote::{Method, Remote, path_of};
 use rustix::process::Pid;
 use serde_json::{Value, json};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,6 +28,8 @@ pub(super) struct Case {
     pub(super) found: Vec<String>,
     pub(super) problems: Vec<String>,
     pub(super) left_out: Option<String>,
+    /// What daemons are started by from now on, if not directly.
+    pub(super) by: Vec<OsString>,
     key: PathBuf,
     ports: Ports,
     peer: Option<SocketAddr>,
@@ -81,6 +83,7 @@ impl Case {
             found: Vec::new(),
             problems: Vec::new(),
             left_out: None,
+            by: Vec::new(),
             key,
             ports: Ports::of(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             peer: None,
@@ -95,10 +98,10 @@ impl Case {
         Ok(path.display().to_string())
     }
 
-    fn start(&self, name: &str, by: &[&str], args: Vec<String>) -> Result<Daemon, FaultError> {
+    fn start(&self, name: &str, args: Vec<String>) -> Result<Daemon, FaultError> {
         let log = self.root.join(format!("{name}.log"));
         let program = program(&self.root)?;
-        let mut command = match by.split_first() {
+        let mut command = match self.by.split_first() {
             None => Command::new(&program),
             Some((by, more)) => {
                 let mut command = Command::new(by);
@@ -127,7 +130,7 @@ impl Case {
         let (listen, api) = (self.ports.next(), self.ports.next());
         let mut args = self.common("scheduler", "s1", &self.root.join("s1"), listen);
         args.extend(["--api".to_owned(), api.to_string()]);
-        let mut daemon = self.start("s1", &[], args)?;
+        let mut daemon = self.start("s1", args)?;
         self.peer = Some(listen);
         daemon.api = Some(Remote::new(&[format!("http://{api}")], None, None)?);
         self.must_be_ready(&daemon)?;
@@ -167,7 +170,7 @@ impl Case {
         more: &[&str],
     ) -> Result<Daemon, FaultError> {
         let args = self.args_of_node(name, data, more);
-        self.start(name, &[], args)
+        self.start(name, args)
     }
 
     /// A node that works.
@@ -178,19 +181,6 @@ impl Case {
         more: &[&str],
     ) -> Result<Daemon, FaultError> {
         let daemon = self.begin(name, data, more)?;
-        self.must_be_ready(&daemon)?;
-        Ok(daemon)
-    }
-
-    /// A node that works, started by another program.
-    pub(super) fn node_by(
-        &mut self,
-        by: &[&str],
-        name: &str,
-        data: &Path,
-    ) -> Result<Daemon, FaultError> {
-        let args = self.args_of_node(name, data, &[]);
-        let daemon = self.start(name, by, args)?;
         self.must_be_ready(&daemon)?;
         Ok(daemon)
     }
@@ -289,6 +279,24 @@ impl Case {
         }
         self.found.push(format!("{} promised before it ended", self.promised.len()));
         Ok(())
+    }
+
+    /// Places something that nobody confirms.
+    pub(super) fn hold(&mut self, scheduler: &Daemon) -> Option<ClaimId> {
+        let body = json!({ "resources": { "VCPU": 1 } });
+        let (_, said) = ask(scheduler, Method::Post, "/v1/requests", Some(&body))?;
+        said["placed"][0]["claim"].as_str()?.parse().ok()
+    }
+
+    /// What was placed must still be held.
+    pub(super) fn holds(&mut self, scheduler: &Daemon, claim: Option<ClaimId>) {
+        let said = claim.and_then(|claim| ask(scheduler, Method::Get, &path_of(claim), None));
+        match said {
+            Some((200, body)) if body["state"] == "held" => {
+                self.found.push("what is held has not lapsed".to_owned());
+            }
+            other => self.problems.push(format!("{claim:?} was held, and is {other:?}")),
+        }
     }
 
     /// Everything that was confirmed must still be.
