@@ -1,10 +1,14 @@
 //! Joins recordings by the messages that went from one to another: whatever arrived was sent.
 
 use counterfoil_properties::{Process, Step};
-use counterfoil_protocol::{Actor, Answer, Body, Call, ClientId, Datagram, Output, SchedulerId};
+use counterfoil_protocol::{
+    Actor, Answer, AttemptId, Body, Call, ClaimId, ClientId, Datagram, Output, Placement,
+    SchedulerId,
+};
 use counterfoil_protocol::{client, node, scheduler};
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem::{Discriminant, discriminant};
 
 /// A message, whoever says or hears it.
 #[derive(Hash)]
@@ -14,7 +18,9 @@ enum Message<'a> {
     /// under a name of its own, and passes on what was said, not to whom.
     ToClient(Actor, &'a Body),
     Call(ClientId, SchedulerId, &'a Call),
-    Answer(ClientId, SchedulerId, &'a Answer),
+    /// What came of the attempt, and what was placed: why nothing was is told to people in other words
+    /// than it is recorded in.
+    Answer(ClientId, SchedulerId, AttemptId, Discriminant<Placement>, Option<ClaimId>),
 }
 
 /// Stands for a message: two that differ have different ones, but for a chance of one in 2^64.
@@ -55,9 +61,7 @@ impl Join {
             let said = match output {
                 Output::Send(datagram) => Some(of_datagram(datagram)),
                 Output::Call(to, call) => of_client(me).map(|c| Message::Call(c, *to, call)),
-                Output::Answer(to, answer) => {
-                    of_scheduler(me).map(|s| Message::Answer(*to, s, answer))
-                }
+                Output::Answer(to, answer) => of_scheduler(me).map(|s| of_answer(*to, s, answer)),
                 Output::Persist(_)
                 | Output::SetTimer { .. }
                 | Output::Choose(_)
@@ -82,6 +86,12 @@ impl Join {
         let of_known = self.heard.iter().filter(|heard| known.contains(&heard.from));
         of_known.filter(|heard| !self.said.contains(&heard.print))
     }
+}
+
+fn of_answer(client: ClientId, scheduler: SchedulerId, answer: &Answer) -> Message<'_> {
+    let Answer { attempt, placement } = answer;
+    let placed = if let Placement::Placed(claim) = placement { Some(*claim) } else { None };
+    Message::Answer(client, scheduler, *attempt, discriminant(placement), placed)
 }
 
 fn of_datagram(datagram: &Datagram) -> Message<'_> {
@@ -129,7 +139,7 @@ fn heard(process: Process<'_>) -> Option<(Actor, Message<'_>)> {
             let requests = &before.unwrap_or(after).requests;
             let scheduler =
                 *requests.get(&answer.attempt.request)?.open.get(&answer.attempt.number)?;
-            let message = Message::Answer(after.id, scheduler, answer);
+            let message = of_answer(after.id, scheduler, answer);
             return Some((Actor::Scheduler(scheduler), message));
         }
         Process::Node { .. } | Process::Scheduler { .. } | Process::Client { .. } => return None,
