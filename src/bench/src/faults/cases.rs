@@ -85,7 +85,8 @@ fn disk_full(case: &mut Case) -> Result<(), FaultError> {
     Ok(())
 }
 
-/// A node whose disk is read only must not start, and must say why; one that runs must end.
+/// A node whose disk is read only must not start, and must say why. What becomes of one that runs
+/// is not tried.
 fn read_only(case: &mut Case) -> Result<(), FaultError> {
     let Some(disk) = case.small_disk("16m")? else { return Ok(()) };
     let mut scheduler = case.scheduler()?;
@@ -127,7 +128,7 @@ fn no_such_host(case: &mut Case) -> Result<(), FaultError> {
     case.stop(&mut scheduler)
 }
 
-/// What is sealed with another key must have no effect, and be counted.
+/// What is sealed with another key must have no effect. That it is counted is not looked at.
 fn wrong_key(case: &mut Case) -> Result<(), FaultError> {
     let mut scheduler = case.scheduler()?;
     let other = case.other_key()?;
