@@ -1,0 +1,1 @@
+//! The trace viewer: shows a counterexample so that a person understands it.
