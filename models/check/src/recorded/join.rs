@@ -127,9 +127,7 @@ fn print_said(me: Actor, output: &Output) -> Option<u64> {
     match output {
         Output::Send(datagram) => Some(print(ends(datagram))),
         Output::Call(to, call) => Some(print((Actor::Scheduler(*to), "call", call.attempt))),
-        Output::Answer(_, answer) => {
-            Some(print((answer.attempt, discriminant(&answer.placement))))
-        }
+        Output::Answer(_, answer) => Some(print((answer.attempt, discriminant(&answer.placement)))),
         Output::Persist(_)
         | Output::SetTimer { .. }
         | Output::Choose(_)
@@ -198,11 +196,16 @@ fn scenario(
     for id in 1..=schedulers {
         let actor = Actor::Scheduler(counterfoil_protocol::SchedulerId(id));
         if !tales.of.contains_key(&actor) {
-            return Err(unlike(format!("the world names schedulers from s1 on without gaps, and there is no recording of {actor}")));
+            return Err(unlike(format!(
+                "the world names schedulers from s1 on without gaps, and there is no recording of {actor}"
+            )));
         }
     }
     if nodes.max(schedulers) > Scenario::COUNT_MAX {
-        return Err(unlike(format!("the world has up to {} nodes and schedulers", Scenario::COUNT_MAX)));
+        return Err(unlike(format!(
+            "the world has up to {} nodes and schedulers",
+            Scenario::COUNT_MAX
+        )));
     }
     let mut requests = Vec::new();
     let mut orders = Vec::new();
@@ -303,13 +306,17 @@ fn heard_of(tales: &Tales, past: &BTreeMap<Actor, usize>) -> Result<(), NotJoine
                 return Err(NotJoined::Missing { missing: from, by: *by });
             }
             if is_client && from != CLIENT && !matches!(by, Actor::Node(_)) {
-                return Err(unlike(format!("the world has one client, {CLIENT}, and {by} heard of {from}")));
+                return Err(unlike(format!(
+                    "the world has one client, {CLIENT}, and {by} heard of {from}"
+                )));
             }
         }
     }
     let others = tales.of.keys().find(|a| matches!(a, Actor::Client(_)) && **a != CLIENT);
     match others {
-        Some(other) => Err(unlike(format!("the world has one client, {CLIENT}, and there is a recording of {other}"))),
+        Some(other) => Err(unlike(format!(
+            "the world has one client, {CLIENT}, and there is a recording of {other}"
+        ))),
         None => Ok(()),
     }
 }
@@ -374,8 +381,7 @@ impl Joining<'_> {
                 continue;
             }
             // Whoever acted goes on for as long as it can: so the run is calm.
-            let actors: Vec<Actor> =
-                last.into_iter().chain(self.past.keys().copied()).collect();
+            let actors: Vec<Actor> = last.into_iter().chain(self.past.keys().copied()).collect();
             let acted = actors.iter().copied().find(|actor| self.advances(*actor, false));
             // A life ends once nothing else can happen: with it goes what is under way to it.
             let acted = acted.or_else(|| actors.into_iter().find(|a| self.advances(*a, true)));

@@ -5,6 +5,7 @@
 //! 130 interrupted, with a partial report.
 
 mod arguments;
+mod recordings;
 
 use arguments::{Arguments, Command, Format, Run, Search, Suite};
 use clap::Parser;
@@ -12,16 +13,16 @@ use counterfoil_check::checker::WorldModel;
 use counterfoil_check::progress::{INTERRUPTED, Limit, Watch};
 use counterfoil_check::report::{Summary, TraceCounts, Verdict, trace_name};
 use counterfoil_check::run::{self, Found, Options, Report};
-use counterfoil_check::validate::{self, validate};
 use counterfoil_check::walks::command::Telling;
 use counterfoil_check::{suite, walks};
 use counterfoil_protocol::Rule;
-use counterfoil_world::explain::why;
-use counterfoil_world::minimise::{Budget, Refused, beside};
+use counterfoil_world::calmest::actors_of;
+use counterfoil_world::explain;
+use counterfoil_world::minimise::{Budget, Refused};
 use counterfoil_world::protocol::Protocol;
 use counterfoil_world::{
-    Counterfoil, Expect, Expected, Outcome, Plain, Scenario, Style, Trace, World, draw, minimise,
-    replay,
+    Counterfoil, Expect, Expected, Outcome, Plain, Scenario, Style, Trace, Why, World, draw,
+    minimise, replay,
 };
 use stateright::Model;
 use std::io::{IsTerminal, Write};
@@ -54,36 +55,17 @@ fn main() -> ExitCode {
         Command::Run(options) if options.search == Search::Walk => take_walks(&options),
         Command::Run(options) => run_scenarios(&options),
         Command::List => list(),
-        Command::Explain { trace } => with_trace(&trace, |trace| {
-            print(&why(trace, &replay(trace)));
-            0
-        }),
-        Command::Replay { trace } => with_trace(&trace, replay_one),
-        Command::Minimise { trace, out, states } => {
-            let out = out.unwrap_or_else(|| beside(&trace));
-            with_trace(&trace, |trace| minimise_one(trace, &out, states))
+        Command::Explain { trace, ascii, format } => {
+            with_trace(&trace, |trace| explain_one(trace, ascii, format))
         }
-        Command::Validate { recordings, format } => validate_all(&recordings, format),
+        Command::Replay { trace } => with_trace(&trace, replay_one),
+        Command::Minimise { trace, out, states } => recordings::minimise_any(&trace, out, states),
+        Command::Validate { recordings, format, save } => {
+            recordings::validate_all(&recordings, format, save.as_deref())
+        }
         Command::Explore { scenario, web } => explore(&scenario, web),
     };
     ExitCode::from(code)
-}
-
-fn validate_all(recordings: &[PathBuf], format: Format) -> u8 {
-    let validation = match validate(recordings) {
-        Ok(validation) => validation,
-        Err(error) => return complain(&format!("a recording or folder: {error}"), UNREADABLE),
-    };
-    match format {
-        Format::Human => print(&format!("{validation}\n")),
-        Format::Json => print(&format!("{:#}\n", validation.json())),
-    }
-    match validation.verdict() {
-        validate::Verdict::Valid => 0,
-        validate::Verdict::Violated => FINDING,
-        validate::Verdict::Diverged => DIVERGED,
-        validate::Verdict::Unreadable | validate::Verdict::Nothing => UNREADABLE,
-    }
 }
 
 fn run_scenarios(options: &Run) -> u8 {
@@ -147,7 +129,13 @@ fn run_scenarios(options: &Run) -> u8 {
     let time = started.elapsed();
     let summary = Summary { reports, traces, whole_suite, time, no_timing: options.no_timing };
     match options.format {
-        Format::Human => print(&summary.human()),
+        Format::Human => {
+            print(&summary.human());
+            // The last line finds again what was found, however long the table above it is.
+            let wrong = summary.reports.iter().filter(|report| !report.is_expected());
+            let found = wrong.filter_map(|report| report.answer.trace.as_ref());
+            found.for_each(|found| print(&format!("again   {}\n", found.trace.command)));
+        }
         Format::Json => print(&format!("{:#}\n", summary.json())),
     }
     let violated =
@@ -287,8 +275,11 @@ fn save(report: &Report, options: &Run) -> Result<(), Box<dyn std::error::Error>
 
 fn print_violation(report: &Report) {
     let Some(Found { trace, changes }) = &report.answer.trace else { return };
+    // Of a loop only the way to it was chosen.
+    let actors = actors_of(&trace.steps[..trace.back_to.unwrap_or(trace.steps.len())]);
     let length = format!(
-        "{} steps: the shortest; {changes} changes of actor: the fewest among the shortest",
+        "{} steps: the shortest; {actors} actors, {changes} changes of actor: the fewest among the \
+         shortest",
         trace.steps.len()
     );
     let name = trace_name(&trace.property, &report.scenario.name);
@@ -327,6 +318,20 @@ fn with_trace(path: &Path, show: impl Fn(&Trace<Counterfoil>) -> u8) -> u8 {
     match Trace::load(path) {
         Ok(trace) => show(&trace),
         Err(error) => complain(&error, UNREADABLE),
+    }
+}
+
+fn explain_one(trace: &Trace<Counterfoil>, ascii: bool, format: Format) -> u8 {
+    let replayed = replay(trace);
+    let why = Why::of(trace, &replayed);
+    match format {
+        Format::Json => print(&format!("{:#}\n", serde_json::json!(why))),
+        Format::Human if ascii => print(&counterfoil_world::diagram::ascii(&explain::text(&why))),
+        Format::Human => print(&explain::text(&why)),
+    }
+    match replayed.outcome {
+        Outcome::Diverged(_) => DIVERGED,
+        Outcome::Holds { .. } | Outcome::Violated { .. } => 0,
     }
 }
 
