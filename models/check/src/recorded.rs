@@ -12,6 +12,7 @@
 mod act;
 mod closest;
 mod join;
+mod scenario;
 mod story;
 mod tale;
 mod violation;

@@ -143,6 +143,10 @@ impl fmt::Display for Validation {
                 Wrong::NotRebuilt(RunError::Recording(Error::Version(_))) => {
                     writeln!(f, "    judge it with the version of this program that recorded it")?;
                 }
+                Wrong::NeverSent { from, .. } if audit.is_torn(*from) => writeln!(
+                    f,
+                    "    a recording of {from} ends torn: it may have been sent in what is cut off"
+                )?,
                 Wrong::NotRebuilt(_) | Wrong::NeverSent { .. } => {}
             }
         }

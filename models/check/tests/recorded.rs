@@ -73,22 +73,22 @@ const CLIENT: ClientId = ClientId(1);
 const NODE: NodeId = NodeId(1);
 
 impl Cluster {
-    /// Under `rules`; only the recording of the node may say otherwise.
-    fn start(folder: &Path, rules: Rules, told_by_node: Rules) -> Cluster {
+    /// Under `rules`; the recordings say that it was under `told`.
+    fn start(folder: &Path, rules: Rules, told: Rules) -> Cluster {
         let classes = [(ResourceClass::Vcpu, ClassInventory::of(1))].into_iter().collect();
         let disk = node::Disk::new(Inventory { classes, ..Inventory::default() });
-        let (node, mut said) = Recorded::start(folder, NODE, disk, rules, told_by_node);
+        let (node, mut said) = Recorded::start(folder, NODE, disk, rules, told);
         let scheduler = |id, said: &mut Vec<Output>| {
             let disk = scheduler::Disk::default();
             let (mut recorded, outputs) =
-                Recorded::<Scheduler>::start(folder, SchedulerId(id), disk, rules, rules);
+                Recorded::<Scheduler>::start(folder, SchedulerId(id), disk, rules, told);
             said.extend(outputs);
             said.extend(recorded.give(scheduler::Input::Meet(NODE)));
             recorded
         };
         let schedulers = [scheduler(1, &mut said), scheduler(2, &mut said)];
         let (client, outputs) =
-            Recorded::start(folder, CLIENT, client::Disk::default(), rules, rules);
+            Recorded::start(folder, CLIENT, client::Disk::default(), rules, told);
         said.extend(outputs);
         let under_way = VecDeque::new();
         let mut cluster = Cluster { node, schedulers, client, under_way, forge: |_| {} };
@@ -173,9 +173,9 @@ impl Cluster {
 }
 
 /// The recordings of a race for the last slot.
-fn race(rules: Rules, told_by_node: Rules, forge: fn(&mut Datagram)) -> TempDir {
+fn race(rules: Rules, told: Rules, forge: fn(&mut Datagram)) -> TempDir {
     let folder = TempDir::new().unwrap();
-    let mut cluster = Cluster::start(folder.path(), rules, told_by_node);
+    let mut cluster = Cluster::start(folder.path(), rules, told);
     cluster.forge = forge;
     cluster.race();
     folder
@@ -253,7 +253,7 @@ fn what_is_in_the_way_of_a_run_of_the_world_is_said() {
 
 #[test]
 fn the_first_event_that_no_run_explains_is_told_with_what_comes_closest() {
-    // The node was of a revision without a rule, and its recording says that it was in force.
+    // The cluster was of a revision without a rule, and its recordings say that it was in force.
     let folder = race(WITHOUT, Rules::ALL, |_| {});
     let place = folder.path().to_str().unwrap();
     let diverged = said(&["validate", place, "--save", place], 4, &folder);
@@ -285,6 +285,7 @@ fn what_cannot_be_read_is_told_and_what_was_cut_is_judged_up_to_there() {
     std::fs::write(&node, &bytes[..bytes.len() - 3]).unwrap();
     let cut = said(&["validate", place, "--save", place], 1, &folder);
     assert!(cut.contains("n1.1.recording ends torn"), "{cut}");
+    assert!(cut.contains("it may have been sent in what is cut off"), "{cut}");
     let mut other = bytes.clone();
     other[8] = 99;
     std::fs::write(&node, &other).unwrap();

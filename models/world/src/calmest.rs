@@ -30,8 +30,8 @@ struct Reached<P: Protocol> {
 /// How a state was reached: from which, by which action.
 type Way<P> = Option<(Key, Action<P>)>;
 
-/// One depth: by state, last actor and all that acted, the calmest way there. Ordered, so that ties are broken the
-/// same way every time.
+/// One depth: by state, last actor and all that acted, the calmest way there. Ordered, so that ties
+/// are broken the same way every time.
 type Layer<P> = BTreeMap<Key, Reached<P>>;
 
 /// How often the actor changes in a run.

@@ -113,6 +113,13 @@ impl fmt::Display for Finding {
 }
 
 impl Audit {
+    /// Whether a recording of this actor ends torn.
+    pub fn is_torn(&self, actor: Actor) -> bool {
+        let name = format!("{actor}.");
+        let of = |path: &PathBuf| path.file_name()?.to_str()?.starts_with(&name).then_some(());
+        self.torn.iter().any(|path| of(path).is_some())
+    }
+
     /// Whether nothing is wrong.
     pub fn is_fine(&self) -> bool {
         (self.violations, self.not_rebuilt, self.never_sent) == (0, 0, 0)

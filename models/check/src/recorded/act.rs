@@ -143,13 +143,14 @@ fn of_client(input: &client::Input) -> Deed {
     };
     match order {
         client::Order::Place(id, demand) => {
-            let one = super::join::request(*id, demand, Default::default());
+            let one = super::scenario::request(*id, demand, Default::default());
             Deed::Outside(Outside::Place(one))
         }
         client::Order::PlaceTogether(demands) => {
             let bundle: counterfoil_protocol::Set<_> = demands.keys().copied().collect();
-            let one =
-                |(id, demand): (&_, &_)| (*id, super::join::request(*id, demand, bundle.clone()));
+            let one = |(id, demand): (&_, &_)| {
+                (*id, super::scenario::request(*id, demand, bundle.clone()))
+            };
             Deed::Outside(Outside::PlaceTogether(demands.iter().map(one).collect()))
         }
         client::Order::Release(request) => Deed::Outside(Outside::Release(*request)),

@@ -122,7 +122,8 @@ fn body(datagram: &Datagram) -> String {
     itf::value(&datagram.body).map_or_else(|error| error.to_string(), |value| brief(&value))
 }
 
-/// Of the datagrams that `from` sent to the same actor, the one with the fewest differences, and these.
+/// Of the datagrams that `from` sent to the same actor the one with the fewest differences, with
+/// these.
 fn closest_datagram(tales: &Tales, arrived: &Datagram, from: Actor) -> Vec<String> {
     let value = |datagram: &Datagram| itf::value(datagram).unwrap_or_default();
     let heard = value(arrived);
