@@ -17,6 +17,9 @@ use std::time::Duration;
 #[derive(Parser)]
 #[command(name = "check", version)]
 pub(crate) struct Arguments {
+    /// Use only letters and signs of ASCII.
+    #[arg(long, global = true)]
+    pub(crate) ascii: bool,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -31,9 +34,6 @@ pub(crate) enum Command {
     Explain {
         /// The trace: NAME.itf.json
         trace: PathBuf,
-        /// Use only letters and signs of ASCII.
-        #[arg(long)]
-        ascii: bool,
         /// The form of the report.
         #[arg(long, value_enum, default_value_t = Format::Human)]
         format: Format,

@@ -17,23 +17,25 @@ use counterfoil_check::walks::command::Telling;
 use counterfoil_check::{suite, walks};
 use counterfoil_protocol::Rule;
 use counterfoil_world::calmest::actors_of;
-use counterfoil_world::explain;
 use counterfoil_world::minimise::{Budget, Refused};
 use counterfoil_world::protocol::Protocol;
 use counterfoil_world::{
-    Counterfoil, Expect, Expected, Outcome, Plain, Scenario, Style, Trace, Why, World, draw,
-    minimise, replay,
+    Counterfoil, Expect, Expected, Outcome, Plain, Scenario, Style, Trace, Why, World, diagram,
+    draw, explain, minimise, replay,
 };
 use stateright::Model;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Whether only letters and signs of ASCII are printed.
+static ASCII: AtomicBool = AtomicBool::new(false);
 
 /// Something is not as it should be.
 const FINDING: u8 = 1;
@@ -50,13 +52,14 @@ fn main() -> ExitCode {
         eprintln!("check: SIGINT will end the search without a report: {error}");
     }
     let arguments = Arguments::parse();
+    ASCII.store(arguments.ascii, Ordering::Relaxed);
     let run = || Run::parse_default();
     let code = match arguments.command.unwrap_or_else(|| Command::Run(run())) {
         Command::Run(options) if options.search == Search::Walk => take_walks(&options),
         Command::Run(options) => run_scenarios(&options),
         Command::List => list(),
-        Command::Explain { trace, ascii, format } => {
-            with_trace(&trace, |trace| explain_one(trace, ascii, format))
+        Command::Explain { trace, format } => {
+            with_trace(&trace, |trace| explain_one(trace, format))
         }
         Command::Replay { trace } => with_trace(&trace, replay_one),
         Command::Minimise { trace, out, states } => recordings::minimise_any(&trace, out, states),
@@ -128,7 +131,19 @@ fn run_scenarios(options: &Run) -> u8 {
     let whole_suite = whole_suite && quick && !changed && reports.len() == scenarios.len();
     let time = started.elapsed();
     let summary = Summary { reports, traces, whole_suite, time, no_timing: options.no_timing };
-    match options.format {
+    print_summary(&summary, options.format);
+    let violated =
+        summary.reports.iter().any(|r| !r.is_expected() && !r.answer.violated.is_empty());
+    let diverged = summary.traces.as_ref().is_some_and(|traces| traces.diverged);
+    match code(summary.verdict()) {
+        // A violation says more than a saved run that goes another way because of it.
+        FINDING if diverged && !violated => DIVERGED,
+        code => code,
+    }
+}
+
+fn print_summary(summary: &Summary, format: Format) {
+    match format {
         Format::Human => {
             print(&summary.human());
             // The last line finds again what was found, however long the table above it is.
@@ -137,14 +152,6 @@ fn run_scenarios(options: &Run) -> u8 {
             found.for_each(|found| print(&format!("again   {}\n", found.trace.command)));
         }
         Format::Json => print(&format!("{:#}\n", summary.json())),
-    }
-    let violated =
-        summary.reports.iter().any(|r| !r.is_expected() && !r.answer.violated.is_empty());
-    let diverged = summary.traces.as_ref().is_some_and(|traces| traces.diverged);
-    match code(summary.verdict()) {
-        // A violation says more than a saved run that goes another way because of it.
-        FINDING if diverged && !violated => DIVERGED,
-        code => code,
     }
 }
 
@@ -321,12 +328,11 @@ fn with_trace(path: &Path, show: impl Fn(&Trace<Counterfoil>) -> u8) -> u8 {
     }
 }
 
-fn explain_one(trace: &Trace<Counterfoil>, ascii: bool, format: Format) -> u8 {
+fn explain_one(trace: &Trace<Counterfoil>, format: Format) -> u8 {
     let replayed = replay(trace);
     let why = Why::of(trace, &replayed);
     match format {
         Format::Json => print(&format!("{:#}\n", serde_json::json!(why))),
-        Format::Human if ascii => print(&counterfoil_world::diagram::ascii(&explain::text(&why))),
         Format::Human => print(&explain::text(&why)),
     }
     match replayed.outcome {
@@ -400,7 +406,8 @@ fn explore(name: &str, web: Option<std::net::SocketAddr>) -> u8 {
 
 /// Prints a result. Whoever reads may have seen enough: a closed pipe is no error.
 fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let ascii = ASCII.load(Ordering::Relaxed).then(|| diagram::ascii(text));
+    let _ = std::io::stdout().write_all(ascii.as_deref().unwrap_or(text).as_bytes());
 }
 
 fn complain(error: &dyn std::fmt::Display, code: u8) -> u8 {
