@@ -119,7 +119,7 @@ fn run_scenarios(options: &Run) -> u8 {
             return complain(&error, USAGE);
         }
         if options.format == Format::Human && !report.is_expected() {
-            print_violation(&report);
+            print_violation(&report, options.save.as_deref());
         }
         reports.push(report);
         if stop {
@@ -280,7 +280,7 @@ fn save(report: &Report, options: &Run) -> Result<(), Box<dyn std::error::Error>
     Ok(())
 }
 
-fn print_violation(report: &Report) {
+fn print_violation(report: &Report, saved: Option<&Path>) {
     let Some(Found { trace, changes }) = &report.answer.trace else { return };
     // Of a loop only the way to it was chosen.
     let actors = actors_of(&trace.steps[..trace.back_to.unwrap_or(trace.steps.len())]);
@@ -290,7 +290,8 @@ fn print_violation(report: &Report) {
         trace.steps.len()
     );
     let name = trace_name(&trace.property, &report.scenario.name);
-    let file = Some(format!("traces/found/{name}"));
+    let folder = saved.unwrap_or_else(|| Path::new("traces/found"));
+    let file = Some(folder.join(name).display().to_string());
     let style = Style { colour: colour(), length: Some(length), file, ..Style::default() };
     print(&draw(trace, &replay(trace), &style));
     print("\n");
