@@ -76,6 +76,11 @@ impl Join {
         }
     }
 
+    /// Everyone from whom a message arrived.
+    pub(super) fn heard_of(&self) -> impl Iterator<Item = Actor> {
+        self.heard.iter().map(|heard| heard.from)
+    }
+
     /// How many messages came from one of `known`, all of whose runs were recorded.
     pub(super) fn judged(&self, known: &BTreeSet<Actor>) -> u64 {
         self.heard.iter().filter(|heard| known.contains(&heard.from)).count() as u64

@@ -17,6 +17,9 @@ use std::time::Duration;
 #[derive(Parser)]
 #[command(name = "check", version)]
 pub(crate) struct Arguments {
+    /// Use only letters and signs of ASCII.
+    #[arg(long, global = true)]
+    pub(crate) ascii: bool,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -31,17 +34,24 @@ pub(crate) enum Command {
     Explain {
         /// The trace: NAME.itf.json
         trace: PathBuf,
+        /// The form of the report.
+        #[arg(long, value_enum, default_value_t = Format::Human)]
+        format: Format,
     },
     /// Replay a saved trace through the real machines, and compare every state.
     Replay {
         /// The trace: NAME.itf.json
         trace: PathBuf,
     },
-    /// Find the shortest, then calmest, run to the violation that a saved trace shows.
+    /// Find the shortest, then calmest, run to the violation that a saved trace shows, or that
+    /// recordings of the running service do.
     Minimise {
-        /// The trace: NAME.itf.json
-        trace: PathBuf,
-        /// Where to write it. Beside the trace if not given: NAME.min.itf.json
+        /// The trace: NAME.itf.json. Or recordings, or folders of them: of all processes of a
+        /// cluster.
+        #[arg(required = true)]
+        trace: Vec<PathBuf>,
+        /// Where to write it. Beside the trace if not given: NAME.min.itf.json; beside recordings:
+        /// PROPERTY__recorded.min.itf.json
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
         /// How many states each search may come to.
@@ -57,6 +67,9 @@ pub(crate) enum Command {
         /// The form of the report.
         #[arg(long, value_enum, default_value_t = Format::Human)]
         format: Format,
+        /// Save the run that leads to what is wrong in this folder. Not given: traces/found.
+        #[arg(long, value_name = "FOLDER")]
+        save: Option<PathBuf>,
     },
     /// Choose actions by hand.
     Explore {

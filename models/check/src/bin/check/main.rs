@@ -5,6 +5,7 @@
 //! 130 interrupted, with a partial report.
 
 mod arguments;
+mod recordings;
 
 use arguments::{Arguments, Command, Format, Run, Search, Suite};
 use clap::Parser;
@@ -12,27 +13,29 @@ use counterfoil_check::checker::WorldModel;
 use counterfoil_check::progress::{INTERRUPTED, Limit, Watch};
 use counterfoil_check::report::{Summary, TraceCounts, Verdict, trace_name};
 use counterfoil_check::run::{self, Found, Options, Report};
-use counterfoil_check::validate::{self, validate};
 use counterfoil_check::walks::command::Telling;
 use counterfoil_check::{suite, walks};
 use counterfoil_protocol::Rule;
-use counterfoil_world::explain::why;
-use counterfoil_world::minimise::{Budget, Refused, beside};
+use counterfoil_world::calmest::actors_of;
+use counterfoil_world::minimise::{Budget, Refused};
 use counterfoil_world::protocol::Protocol;
 use counterfoil_world::{
-    Counterfoil, Expect, Expected, Outcome, Plain, Scenario, Style, Trace, World, draw, minimise,
-    replay,
+    Counterfoil, Expect, Expected, Outcome, Plain, Scenario, Style, Trace, Why, World, diagram,
+    draw, explain, minimise, replay,
 };
 use stateright::Model;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Whether only letters and signs of ASCII are printed.
+static ASCII: AtomicBool = AtomicBool::new(false);
 
 /// Something is not as it should be.
 const FINDING: u8 = 1;
@@ -49,41 +52,23 @@ fn main() -> ExitCode {
         eprintln!("check: SIGINT will end the search without a report: {error}");
     }
     let arguments = Arguments::parse();
+    ASCII.store(arguments.ascii, Ordering::Relaxed);
     let run = || Run::parse_default();
     let code = match arguments.command.unwrap_or_else(|| Command::Run(run())) {
         Command::Run(options) if options.search == Search::Walk => take_walks(&options),
         Command::Run(options) => run_scenarios(&options),
         Command::List => list(),
-        Command::Explain { trace } => with_trace(&trace, |trace| {
-            print(&why(trace, &replay(trace)));
-            0
-        }),
-        Command::Replay { trace } => with_trace(&trace, replay_one),
-        Command::Minimise { trace, out, states } => {
-            let out = out.unwrap_or_else(|| beside(&trace));
-            with_trace(&trace, |trace| minimise_one(trace, &out, states))
+        Command::Explain { trace, format } => {
+            with_trace(&trace, |trace| explain_one(trace, format))
         }
-        Command::Validate { recordings, format } => validate_all(&recordings, format),
+        Command::Replay { trace } => with_trace(&trace, replay_one),
+        Command::Minimise { trace, out, states } => recordings::minimise_any(&trace, out, states),
+        Command::Validate { recordings, format, save } => {
+            recordings::validate_all(&recordings, format, save.as_deref())
+        }
         Command::Explore { scenario, web } => explore(&scenario, web),
     };
     ExitCode::from(code)
-}
-
-fn validate_all(recordings: &[PathBuf], format: Format) -> u8 {
-    let validation = match validate(recordings) {
-        Ok(validation) => validation,
-        Err(error) => return complain(&format!("a recording or folder: {error}"), UNREADABLE),
-    };
-    match format {
-        Format::Human => print(&format!("{validation}\n")),
-        Format::Json => print(&format!("{:#}\n", validation.json())),
-    }
-    match validation.verdict() {
-        validate::Verdict::Valid => 0,
-        validate::Verdict::Violated => FINDING,
-        validate::Verdict::Diverged => DIVERGED,
-        validate::Verdict::Unreadable | validate::Verdict::Nothing => UNREADABLE,
-    }
 }
 
 fn run_scenarios(options: &Run) -> u8 {
@@ -134,7 +119,7 @@ fn run_scenarios(options: &Run) -> u8 {
             return complain(&error, USAGE);
         }
         if options.format == Format::Human && !report.is_expected() {
-            print_violation(&report);
+            print_violation(&report, options.save.as_deref());
         }
         reports.push(report);
         if stop {
@@ -146,10 +131,7 @@ fn run_scenarios(options: &Run) -> u8 {
     let whole_suite = whole_suite && quick && !changed && reports.len() == scenarios.len();
     let time = started.elapsed();
     let summary = Summary { reports, traces, whole_suite, time, no_timing: options.no_timing };
-    match options.format {
-        Format::Human => print(&summary.human()),
-        Format::Json => print(&format!("{:#}\n", summary.json())),
-    }
+    print_summary(&summary, options.format);
     let violated =
         summary.reports.iter().any(|r| !r.is_expected() && !r.answer.violated.is_empty());
     let diverged = summary.traces.as_ref().is_some_and(|traces| traces.diverged);
@@ -157,6 +139,19 @@ fn run_scenarios(options: &Run) -> u8 {
         // A violation says more than a saved run that goes another way because of it.
         FINDING if diverged && !violated => DIVERGED,
         code => code,
+    }
+}
+
+fn print_summary(summary: &Summary, format: Format) {
+    match format {
+        Format::Human => {
+            print(&summary.human());
+            // The last line finds again what was found, however long the table above it is.
+            let wrong = summary.reports.iter().filter(|report| !report.is_expected());
+            let found = wrong.filter_map(|report| report.answer.trace.as_ref());
+            found.for_each(|found| print(&format!("again   {}\n", found.trace.command)));
+        }
+        Format::Json => print(&format!("{:#}\n", summary.json())),
     }
 }
 
@@ -285,14 +280,18 @@ fn save(report: &Report, options: &Run) -> Result<(), Box<dyn std::error::Error>
     Ok(())
 }
 
-fn print_violation(report: &Report) {
+fn print_violation(report: &Report, saved: Option<&Path>) {
     let Some(Found { trace, changes }) = &report.answer.trace else { return };
+    // Of a loop only the way to it was chosen.
+    let actors = actors_of(&trace.steps[..trace.back_to.unwrap_or(trace.steps.len())]);
     let length = format!(
-        "{} steps: the shortest; {changes} changes of actor: the fewest among the shortest",
+        "{} steps: the shortest; {actors} actors, {changes} changes of actor: the fewest among the \
+         shortest",
         trace.steps.len()
     );
     let name = trace_name(&trace.property, &report.scenario.name);
-    let file = Some(format!("traces/found/{name}"));
+    let folder = saved.unwrap_or_else(|| Path::new("traces/found"));
+    let file = Some(folder.join(name).display().to_string());
     let style = Style { colour: colour(), length: Some(length), file, ..Style::default() };
     print(&draw(trace, &replay(trace), &style));
     print("\n");
@@ -327,6 +326,19 @@ fn with_trace(path: &Path, show: impl Fn(&Trace<Counterfoil>) -> u8) -> u8 {
     match Trace::load(path) {
         Ok(trace) => show(&trace),
         Err(error) => complain(&error, UNREADABLE),
+    }
+}
+
+fn explain_one(trace: &Trace<Counterfoil>, format: Format) -> u8 {
+    let replayed = replay(trace);
+    let why = Why::of(trace, &replayed);
+    match format {
+        Format::Json => print(&format!("{:#}\n", serde_json::json!(why))),
+        Format::Human => print(&explain::text(&why)),
+    }
+    match replayed.outcome {
+        Outcome::Diverged(_) => DIVERGED,
+        Outcome::Holds { .. } | Outcome::Violated { .. } => 0,
     }
 }
 
@@ -395,7 +407,8 @@ fn explore(name: &str, web: Option<std::net::SocketAddr>) -> u8 {
 
 /// Prints a result. Whoever reads may have seen enough: a closed pipe is no error.
 fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let ascii = ASCII.load(Ordering::Relaxed).then(|| diagram::ascii(text));
+    let _ = std::io::stdout().write_all(ascii.as_deref().unwrap_or(text).as_bytes());
 }
 
 fn complain(error: &dyn std::fmt::Display, code: u8) -> u8 {
