@@ -237,6 +237,11 @@ impl<P: Protocol> Cluster<P> {
         View::receiver(self, to)
     }
 
+    /// Whether nothing is under way.
+    pub fn is_quiet(&self) -> bool {
+        self.network.in_flight().next().is_none() && self.mail.is_empty() && self.choices.is_empty()
+    }
+
     /// Whether a fault may still happen.
     pub fn may(&self, fault: Fault) -> bool {
         self.budget.get(&fault).is_some_and(|times| *times > 0)

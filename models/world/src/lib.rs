@@ -56,6 +56,7 @@ pub mod messages;
 pub mod minimise;
 pub mod network;
 pub mod protocol;
+pub mod random;
 pub mod rename;
 pub mod replay;
 pub mod representation;

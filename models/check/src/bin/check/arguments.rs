@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use counterfoil_check::checkpoint::Checkpoint;
 use counterfoil_check::run;
+use counterfoil_check::suite::Suite;
 use counterfoil_check::walks::command::Amount;
 use counterfoil_protocol::Rule;
 use counterfoil_world::Counterfoil;
@@ -136,16 +137,6 @@ pub(crate) struct Run {
     /// Leave times out of the report: equal runs print equal bytes.
     #[arg(long)]
     pub(crate) no_timing: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-pub(crate) enum Suite {
-    /// Every rule, every property; ends within minutes.
-    Quick,
-    /// The small scope; ends within an hour.
-    Full,
-    /// As far as a night goes.
-    Nightly,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]

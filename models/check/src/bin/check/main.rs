@@ -6,12 +6,13 @@
 
 mod arguments;
 
-use arguments::{Arguments, Command, Format, Run, Search, Suite};
+use arguments::{Arguments, Command, Format, Run, Search};
 use clap::Parser;
 use counterfoil_check::checker::WorldModel;
 use counterfoil_check::progress::{INTERRUPTED, Limit, Watch};
 use counterfoil_check::report::{Summary, TraceCounts, Verdict, trace_name};
 use counterfoil_check::run::{self, Found, Options, Report};
+use counterfoil_check::suite::Suite;
 use counterfoil_check::validate::{self, validate};
 use counterfoil_check::walks::command::Telling;
 use counterfoil_check::{suite, walks};
@@ -211,12 +212,7 @@ fn take_walks(options: &Run) -> u8 {
 /// The scenarios that were asked for, changed as was asked.
 fn chosen(options: &Run) -> Result<Vec<Scenario>, suite::SuiteError> {
     let mut scenarios = if options.scenarios.is_empty() {
-        let suite = match options.suite {
-            Suite::Quick => suite::Suite::Quick,
-            Suite::Full => suite::Suite::Full,
-            Suite::Nightly => suite::Suite::Nightly,
-        };
-        suite.scenarios()?
+        options.suite.scenarios()?
     } else {
         options.scenarios.iter().map(|name| suite::find(name)).collect::<Result<_, _>>()?
     };
@@ -304,7 +300,7 @@ fn colour() -> bool {
 }
 
 fn list() -> u8 {
-    let scenarios = match suite::Suite::Quick.scenarios() {
+    let scenarios = match Suite::Quick.scenarios() {
         Ok(scenarios) => scenarios,
         Err(error) => return complain(&error, USAGE),
     };
