@@ -37,6 +37,13 @@ pub(crate) enum Command {
     Replay {
         /// The trace: NAME.itf.json
         trace: PathBuf,
+        /// What to replay it on.
+        #[arg(long, value_enum, default_value_t = On::Machines)]
+        on: On,
+        /// Write the run as a test in Rust that needs no file beside it: to FILE, or to standard
+        /// output.
+        #[arg(long, value_name = "FILE", num_args = 0..=1)]
+        emit_test: Option<Option<PathBuf>>,
     },
     /// Find the shortest, then calmest, run to the violation that a saved trace shows.
     Minimise {
@@ -68,6 +75,16 @@ pub(crate) enum Command {
         #[arg(long, value_name = "ADDRESS")]
         web: Option<std::net::SocketAddr>,
     },
+}
+
+/// What a trace is replayed on.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(crate) enum On {
+    /// The machines, in the world of the checker.
+    Machines,
+    /// Also on the drivers and stores of the running service, with a network that does what the trace
+    /// says.
+    Cluster,
 }
 
 #[derive(clap::Args)]

@@ -6,9 +6,10 @@
 
 mod arguments;
 
-use arguments::{Arguments, Command, Format, Run, Search};
+use arguments::{Arguments, Command, Format, On, Run, Search};
 use clap::Parser;
 use counterfoil_check::checker::WorldModel;
+use counterfoil_check::cluster::{Driven, drive};
 use counterfoil_check::progress::{INTERRUPTED, Limit, Watch};
 use counterfoil_check::report::{Summary, TraceCounts, Verdict, trace_name};
 use counterfoil_check::run::{self, Found, Options, Report};
@@ -17,12 +18,13 @@ use counterfoil_check::validate::{self, validate};
 use counterfoil_check::walks::command::Telling;
 use counterfoil_check::{suite, walks};
 use counterfoil_protocol::Rule;
+use counterfoil_world::emit::emit;
 use counterfoil_world::explain::why;
 use counterfoil_world::minimise::{Budget, Refused, beside};
 use counterfoil_world::protocol::Protocol;
 use counterfoil_world::{
-    Counterfoil, Expect, Expected, Outcome, Plain, Scenario, Style, Trace, World, draw, minimise,
-    replay,
+    Counterfoil, Expect, Expected, Outcome, Plain, Replay, Scenario, Style, Trace, World, draw,
+    minimise, replay,
 };
 use stateright::Model;
 use std::io::{IsTerminal, Write};
@@ -59,7 +61,10 @@ fn main() -> ExitCode {
             print(&why(trace, &replay(trace)));
             0
         }),
-        Command::Replay { trace } => with_trace(&trace, replay_one),
+        Command::Replay { trace, on, emit_test } => with_trace(&trace, |trace| match &emit_test {
+            Some(to) => emit_one(trace, to.as_deref()),
+            None => replay_one(trace, on),
+        }),
         Command::Minimise { trace, out, states } => {
             let out = out.unwrap_or_else(|| beside(&trace));
             with_trace(&trace, |trace| minimise_one(trace, &out, states))
@@ -326,7 +331,38 @@ fn with_trace(path: &Path, show: impl Fn(&Trace<Counterfoil>) -> u8) -> u8 {
     }
 }
 
-fn replay_one(trace: &Trace<Counterfoil>) -> u8 {
+/// Writes the run as a test, to a file or to standard output.
+fn emit_one(trace: &Trace<Counterfoil>, to: Option<&Path>) -> u8 {
+    let replayed = replay(trace);
+    if let Outcome::Diverged(divergence) = &replayed.outcome {
+        return complain(divergence, DIVERGED);
+    }
+    let text = emit(trace, &replayed);
+    match to.map(|path| (path, std::fs::write(path, &text))) {
+        None => print(&text),
+        Some((path, Ok(()))) => eprintln!("saved {}", path.display()),
+        Some((path, Err(error))) => {
+            return complain(&format!("{}: cannot be written: {error}", path.display()), USAGE);
+        }
+    }
+    0
+}
+
+/// Takes the run on the cluster, once it was replayed through the machines.
+fn drive_one(trace: &Trace<Counterfoil>, replayed: &Replay<Counterfoil>) -> u8 {
+    let driven = match drive(&trace.steps, replayed) {
+        Ok(driven) => driven,
+        Err(error) => return complain(&error, INCONCLUSIVE),
+    };
+    print(&format!("{driven}\n"));
+    match driven {
+        Driven::Same { .. } => 0,
+        Driven::Unlike { .. } => DIVERGED,
+        Driven::CannotHappen { .. } => INCONCLUSIVE,
+    }
+}
+
+fn replay_one(trace: &Trace<Counterfoil>, on: On) -> u8 {
     let replayed = replay(trace);
     let steps = trace.steps.len();
     let (text, code) = match &replayed.outcome {
@@ -344,7 +380,14 @@ fn replay_one(trace: &Trace<Counterfoil>) -> u8 {
         ),
     };
     print(&text);
-    code
+    let is_replayed = !matches!(replayed.outcome, Outcome::Diverged(_));
+    match on {
+        On::Cluster if is_replayed => match drive_one(trace, &replayed) {
+            0 => code,
+            other => other,
+        },
+        On::Machines | On::Cluster => code,
+    }
 }
 
 fn minimise_one(trace: &Trace<Counterfoil>, out: &Path, states_max: usize) -> u8 {
