@@ -76,11 +76,9 @@ pub(crate) fn one_grant_per_claim(step: &Step, history: &History) -> Check {
             return Some(violation.fact("refused", refusal, Vec::new()));
         }
         let later = |(other, of_other): &(&ClaimId, &Grant)| {
-            other.scheduler == claim.scheduler
-                && other.incarnation > claim.incarnation
-                && of_other.at.incarnation == life
+            other.node == after.id && of_other.at.incarnation == life
         };
-        history.grants_on(after.id).find(later).map(|(other, of_other)| {
+        history.grants_to_later_lives(claim).find(later).map(|(other, of_other)| {
             let clause =
                 format!("{me} grants {claim} before it grants to a later life of its scheduler");
             Violation::new(clause)
@@ -182,12 +180,10 @@ pub(crate) fn one_confirmed_per_request(step: &Step, history: &History) -> Check
     let confirmed = allocations(step.outputs)
         .filter(|(_, allocation)| allocation.state == AllocationState::Confirmed);
     all(confirmed.map(|(claim, allocation)| {
-        let other = history.grants.iter().find(|(other, grant)| {
-            **other != claim
-                && grant.request == allocation.request
-                && grant.confirmed
-                && grant.ended.is_none()
-        });
+        let other = history
+            .grants
+            .to(allocation.request)
+            .find(|(other, grant)| **other != claim && grant.confirmed && grant.ended.is_none());
         other.map(|(other, _)| {
             let way = |claim: ClaimId| {
                 path(Actor::Node(claim.node), &[&"durable", &"allocations", &claim, &"state"])

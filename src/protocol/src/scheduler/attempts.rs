@@ -51,11 +51,14 @@ impl Attempts {
         Some(came)
     }
 
+    /// Whether any waits.
+    pub fn any_waits(&self) -> bool {
+        self.waiting > 0
+    }
+
     /// Those that wait, in order.
     pub fn waiting(&self) -> impl Iterator<Item = AttemptId> {
-        let attempts = (self.waiting > 0).then_some(&self.by_id).into_iter();
-        let waiting = attempts.flat_map(|by_id| by_id.iter().filter(|(_, a)| waits(a)));
-        waiting.map(|(id, _)| *id)
+        self.by_id.iter().filter(|(_, attempt)| waits(attempt)).map(|(id, _)| *id)
     }
 }
 
@@ -120,6 +123,7 @@ mod tests {
                 prop_assert_eq!(&attempts, &anew);
                 let wait = attempts.iter().filter(|(_, a)| waits(a)).map(|(id, _)| *id);
                 prop_assert!(attempts.waiting().eq(wait));
+                prop_assert_eq!(attempts.any_waits(), attempts.waiting().next().is_some());
             }
         }
     }

@@ -127,6 +127,9 @@ impl Scheduler {
     /// *not now*. They ask one after the other, and each may claim here: so of those for which there
     /// is room now, as many ask as there is room for, one beside the other.
     pub(super) fn reconsider(&mut self, node: NodeId, outbox: &mut Vec<Output>) {
+        if !self.attempts.any_waits() {
+            return;
+        }
         let Some(peer) = self.nodes.get(&node) else { return };
         let (mut room, mut aside) =
             (peer.room(self.config.limits.claims_open_max), peer.set_aside());

@@ -44,6 +44,8 @@ pub(super) struct AroundScheduler {
     looks: Looks,
     recent: Recent,
     events: Receiver<Event>,
+    /// What has arrived, while it is taken in; then room for it.
+    arrived: Vec<(SocketAddr, Message)>,
     /// Events that were taken and are left for the next turn.
     held: VecDeque<Event>,
     /// Who is to be shown what is known, once the turn is over.
@@ -75,6 +77,7 @@ impl AroundScheduler {
             looks: Looks::default(),
             recent: Recent::default(),
             events,
+            arrived: Vec::new(),
             held: VecDeque::new(),
             lookers: Vec::new(),
             meters,
@@ -289,12 +292,13 @@ impl AroundScheduler {
     }
 
     fn take_in(&mut self, inputs: &mut Vec<(SchedulerId, Input)>) -> io::Result<()> {
-        let mut messages = Vec::new();
-        self.post.receive(|from, message| messages.push((from, message)))?;
+        let mut arrived = std::mem::take(&mut self.arrived);
+        self.post.receive(|from, message| arrived.push((from, message)))?;
         let now = Instant::now();
-        for (from, message) in messages {
+        for (from, message) in arrived.drain(..) {
             self.on_message(from, message, now, inputs);
         }
+        self.arrived = arrived;
         self.take_events(inputs);
         if self.next_round <= now {
             self.next_round = now + ROUND;
