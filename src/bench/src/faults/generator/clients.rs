@@ -25,6 +25,9 @@ const RELEASES_MAX: u32 = 300;
 /// Requests on one connection that are not answered, at most.
 const DEPTH: usize = 8;
 
+/// How long a scheduler may take to accept a connection at first.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// From one look for answers that are late, and connections that are gone, to the next.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -131,7 +134,13 @@ impl Clients {
         };
         for scheduler in 0..schedulers.len() {
             for slot in 0..connections {
-                clients.open(scheduler, slot)?;
+                // A scheduler that has just started may not come to it at once.
+                let until = Instant::now() + PATIENCE;
+                while let Err(error) = clients.open(scheduler, slot) {
+                    if Instant::now() >= until {
+                        return Err(error);
+                    }
+                }
             }
         }
         Ok(clients)
