@@ -45,9 +45,11 @@
 
 pub mod calmest;
 pub mod changes;
+pub mod choices;
 pub mod cluster;
 pub mod counterfoil;
 pub mod diagram;
+pub mod emit;
 pub mod explain;
 pub mod interned;
 pub mod itf;
@@ -56,6 +58,7 @@ pub mod messages;
 pub mod minimise;
 pub mod network;
 pub mod protocol;
+pub mod random;
 pub mod rename;
 pub mod replay;
 pub mod representation;
@@ -64,7 +67,9 @@ pub mod shared;
 pub mod trace;
 pub mod view;
 pub mod walk;
+pub mod why;
 
+pub use choices::{Choice, Judge, Leads};
 pub use cluster::{Action, Cluster, Mail, World};
 pub use counterfoil::Counterfoil;
 pub use diagram::{Style, draw, render};
@@ -75,5 +80,6 @@ pub use replay::{Divergence, Outcome, Replay, replay};
 pub use representation::{Plain, Representation};
 pub use scenario::{Expect, Fault, Scenario, ScenarioError};
 pub use shared::Shared;
-pub use trace::{Expected, Trace, TraceError};
+pub use trace::{Expected, Kind, Trace, TraceError};
 pub use view::View;
+pub use why::Why;

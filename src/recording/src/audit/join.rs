@@ -81,6 +81,11 @@ impl Join {
         }
     }
 
+    /// Everyone from whom a message arrived.
+    pub(super) fn heard_of(&self) -> impl Iterator<Item = Actor> {
+        self.heard.iter().map(|heard| heard.from)
+    }
+
     /// How many messages came from one of `known`, all of whose runs were recorded, and can be
     /// looked for there.
     pub(super) fn judged(&self, known: &BTreeSet<Actor>) -> u64 {

@@ -60,7 +60,7 @@ fn place_one(dir: &Path, forge: impl Fn(&mut Datagram)) {
     let demand = Demand { resources, ..Demand::default() };
     let mut later = vec![
         scheduler::Input::Chosen(attempt, Some(NODE)),
-        scheduler::Input::Call(ClientId(1), Call { attempt, demand }),
+        scheduler::Input::Call(ClientId(1), Call { attempt, demand: demand.into() }),
     ];
     loop {
         for datagram in std::mem::take(&mut to_node) {
@@ -125,6 +125,7 @@ fn without_the_recordings_of_the_nodes_what_reads_them_is_left_out() {
     let found = audit(dir.path()).unwrap();
     assert_eq!((found.violations, found.not_rebuilt), (0, 0));
     assert!(found.left_out > 0);
+    assert_eq!(found.missing, [Actor::Node(NODE)].into());
     assert_eq!(found.judged.get(&Safety::VerdictsAreTrue), None);
     assert!(found.judged.contains_key(&Safety::ViewsNeverGoBack));
 }
