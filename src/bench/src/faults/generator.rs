@@ -1,8 +1,8 @@
 //! A load of many clients over HTTP: each places, confirms and releases, once.
 //!
 //! Requests arrive at random moments, whether or not earlier ones were answered. They are sent by one
-//! thread over connections that are kept, up to eight one behind the other on each; one that fits on
-//! none is counted as not sent.
+//! thread over connections that are kept, up to four one behind the other on each; one that fits on
+//! none is counted as not sent. What was placed is confirmed and released before more is placed.
 
 mod clients;
 mod connection;

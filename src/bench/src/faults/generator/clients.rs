@@ -25,6 +25,9 @@ const RELEASES_MAX: u32 = 300;
 /// Requests on one connection that are not answered, at most.
 const DEPTH: usize = 8;
 
+/// The same when one more is to be placed: what was placed already comes first.
+const DEPTH_TO_PLACE: usize = 4;
+
 /// How long a scheduler may take to accept a connection at first.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -197,7 +200,7 @@ impl Clients {
         let next = Next::Place;
         let sent = Instant::now();
         let job = Job { next, arrived: at, sent, claim: None, at: self.in_turn(), tries: 0 };
-        let Some(slot) = self.room(job.at) else {
+        let Some(slot) = self.room(job.at, DEPTH_TO_PLACE) else {
             lock(&self.shared.tally).not_sent += 1;
             return false;
         };
@@ -211,8 +214,8 @@ impl Clients {
         self.turn % self.schedulers.len()
     }
 
-    /// A connection to the scheduler on which one more may wait.
-    fn room(&mut self, scheduler: usize) -> Option<usize> {
+    /// A connection to the scheduler on which fewer than `depth` wait.
+    fn room(&mut self, scheduler: usize, depth: usize) -> Option<usize> {
         let Scheduler { connections, idle, .. } = &mut self.schedulers[scheduler];
         while let Some(slot) = idle.pop() {
             if connections[slot].as_ref().is_some_and(|c| c.waits_for() == 0) {
@@ -224,7 +227,7 @@ impl Clients {
         let drawn = [self.rng.usize(0..connections.len()), self.rng.usize(0..connections.len())];
         let best = |slots: &mut dyn Iterator<Item = usize>| {
             let open = slots.filter_map(|slot| Some((waits(slot)?, slot)));
-            open.filter(|(waits, _)| *waits < DEPTH).min().map(|(_, slot)| slot)
+            open.filter(|(waits, _)| *waits < depth).min().map(|(_, slot)| slot)
         };
         best(&mut drawn.into_iter()).or_else(|| best(&mut (0..connections.len())))
     }
@@ -235,9 +238,10 @@ impl Clients {
             Next::Place | Next::Confirm => {}
             Next::Release => job.at = self.in_turn(),
         }
-        match self.room(job.at) {
+        match self.room(job.at, DEPTH) {
             Some(slot) => self.send(job, slot),
-            None => self.unanswered(job, "no connection has room"),
+            // It was not sent, so nothing was left without an answer.
+            None => self.again.push_back((Instant::now() + AGAIN, job)),
         }
     }
 
