@@ -219,6 +219,7 @@ impl Auditor {
     /// Looks at all together.
     fn finish(mut self) -> Audit {
         self.found.messages_joined = self.join.judged(&self.complete);
+        self.found.left_out += self.join.left_out(&self.complete);
         let never_said: Vec<Heard> = self.join.never_said(&self.complete).cloned().collect();
         self.found.never_sent = never_said.len() as u64;
         // What comes from a client comes under a name that a scheduler puts on it.

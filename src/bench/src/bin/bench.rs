@@ -174,7 +174,10 @@ struct OverloadArgs {
     /// Attempts that a scheduler works on at once; it turns away one more.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     attempts_pending_max: u32,
-    /// Measure briefly and with few clients, for tests.
+    /// Record every process, and judge the recordings.
+    #[arg(long)]
+    record: bool,
+    /// Measure briefly and with few connections, for tests.
     #[arg(long, hide = true)]
     brief: bool,
     #[command(flatten)]
@@ -188,6 +191,9 @@ struct SoakArgs {
     /// For how long.
     #[arg(long, default_value_t = 2.0)]
     minutes: f64,
+    /// Record every process, and judge the recordings.
+    #[arg(long)]
+    record: bool,
     /// Measure briefly what is served, for tests.
     #[arg(long, hide = true)]
     brief: bool,
@@ -353,7 +359,7 @@ impl RelayArgs {
 
 impl OverloadArgs {
     fn run(&self) -> Result<ExitCode, Box<dyn Error>> {
-        let mut size = self.cluster.size(false);
+        let mut size = self.cluster.size(self.record);
         size.more
             .extend(["--attempts-pending-max".to_owned(), self.attempts_pending_max.to_string()]);
         let options = overload::Options {
@@ -372,7 +378,7 @@ impl OverloadArgs {
 impl SoakArgs {
     fn run(&self) -> Result<ExitCode, Box<dyn Error>> {
         let options = soak::Options {
-            size: self.cluster.size(false),
+            size: self.cluster.size(self.record),
             time: Duration::from_secs_f64(self.minutes * 60.0),
             brief: self.brief,
             seed: self.cluster.seed,

@@ -93,8 +93,7 @@ impl Process {
         let mut command = self.spec.command();
         command.args(&self.spec.args).arg("--until-stdin-closes");
         if let Some(recordings) = &self.spec.recordings {
-            let name = format!("{}.{}.recording", self.spec.name, self.lives);
-            command.arg("--recording").arg(recordings.join(name));
+            command.arg("--recording").arg(recordings);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log.map_err(failed)?);
         let mut child = command.spawn().map_err(failed)?;
