@@ -105,7 +105,7 @@ fn waits_for(client: &Client, node: NodeId) -> bool {
 /// The first attempt of a request.
 fn call(request: RequestId, demand: Demand) -> Call {
     let number = AttemptNumber(1);
-    Call { attempt: AttemptId { request, number }, demand }
+    Call { attempt: AttemptId { request, number }, demand: demand.into() }
 }
 
 pub(super) fn node_input(event: Event<Counterfoil>) -> Option<node::Input> {

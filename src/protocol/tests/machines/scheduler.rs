@@ -110,7 +110,7 @@ pub(crate) fn grants(version: u64) -> Input {
 
 /// A call of a client.
 pub(crate) fn calls(client: u32, request: RequestId, amount: u64) -> Input {
-    let call = Call { demand: vcpu(amount), ..call(request, 1) };
+    let call = Call { demand: vcpu(amount).into(), ..call(request, 1) };
     Input::Call(ClientId(client), call)
 }
 
