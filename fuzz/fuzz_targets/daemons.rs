@@ -276,7 +276,7 @@ impl Daemons {
         let number = ConnectionNumber(u.int_in_range(0..=3)?);
         let (attempt, demand) = (words::attempt(u)?, words::demand(u)?);
         let say = Box::new(|_| ());
-        let call = FromClient::Call(Call { attempt, demand });
+        let call = FromClient::Call(Call { attempt, demand: demand.into() });
         let mut events = vec![
             Event::Opened(client, Connection { number, say }),
             Event::Said(client, number, call),

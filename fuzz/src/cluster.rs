@@ -159,7 +159,10 @@ impl Cluster {
             9 | 10 => {
                 let (client, attempt) = (ClientId(u.int_in_range(0..=2)?), words::attempt(u)?);
                 let demand = words::demand(u)?;
-                self.to_scheduler(scheduler::Input::Call(client, Call { attempt, demand }));
+                self.to_scheduler(scheduler::Input::Call(
+                    client,
+                    Call { attempt, demand: demand.into() },
+                ));
             }
             11 => {
                 let timers = self.node.machine.timers();

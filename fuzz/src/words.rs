@@ -187,7 +187,7 @@ fn body(u: &mut Bytes<'_>) -> Result<Body> {
         0..=2 => Body::Claim(Claim {
             claim: claim_id(u)?,
             request: RequestId(number(u, 6)?),
-            demand: demand(u)?,
+            demand: demand(u)?.into(),
             floor: ClaimNumber(number(u, 6)?),
         }),
         3 => Body::Verdict(Verdict { claim: claim_id(u)?, decision: decision(u)? }),
@@ -263,7 +263,7 @@ pub fn message(u: &mut Bytes<'_>, at: SocketAddr) -> Result<Message> {
             let allocation = maybe(u, |u| {
                 let state = *u.choose(&[AllocationState::Held, AllocationState::Confirmed])?;
                 let (request, demand) = (RequestId(number(u, 6)?), demand(u)?);
-                Ok(Allocation { request, demand, at: stamp(u)?, state })
+                Ok(Allocation { request, demand: demand.into(), at: stamp(u)?, state })
             })?;
             Message::Seen(claim_id(u)?, allocation)
         }

@@ -257,7 +257,8 @@ impl Cluster {
         let ids: Vec<NodeId> = (1..=options.nodes).map(NodeId).collect();
         let (mut meters, mut parts, mut peers) = (Vec::new(), Vec::new(), Vec::new());
         let (mut fleets, mut schedulers, mut loads) = (Vec::new(), Vec::new(), Vec::new());
-        for (number, ids) in ids.chunks(options.nodes.div_ceil(options.fleets) as usize).enumerate() {
+        for (number, ids) in ids.chunks(options.nodes.div_ceil(options.fleets) as usize).enumerate()
+        {
             let mut fleet = node::Daemon::start(&node::Options {
                 ids: ids.to_vec(),
                 inventory: inventory.clone(),

@@ -51,7 +51,7 @@ fn messages(at: SocketAddr) -> Vec<Message> {
         number: ClaimNumber(0),
     };
     let resources = [(ResourceClass::Vcpu, 1)].into_iter().collect();
-    let demand = Demand { resources, ..Demand::default() };
+    let demand = Demand { resources, ..Demand::default() }.into();
     let state = HostState { inventory: Inventory::default(), ..HostState::default() };
     let to_node = [
         Body::Claim(Claim { claim, request: RequestId(9), demand, floor: ClaimNumber(0) }),

@@ -5,8 +5,7 @@ use counterfoil_protocol::host_state::DeltaLog;
 use counterfoil_protocol::node::Fence;
 use counterfoil_protocol::scheduler::{Attempts, Peer};
 use counterfoil_protocol::{
-    ClientId, Incarnation, Map, NodeId, RequestId, SchedulerId, Version, client, node,
-    scheduler,
+    ClientId, Incarnation, Map, NodeId, RequestId, SchedulerId, Version, client, node, scheduler,
 };
 use serde::{Deserialize, Serialize};
 

@@ -80,7 +80,9 @@ impl Scheduler {
             return Eligibility::Excluded(Refusal { at: host.stamp, reason });
         }
         match beside() {
-            Some(aside) if state.refuses(&attempt.demand, &aside).is_none() => Eligibility::Eligible,
+            Some(aside) if state.refuses(&attempt.demand, &aside).is_none() => {
+                Eligibility::Eligible
+            }
             Some(_) | None => Eligibility::NotNow,
         }
     }
