@@ -9,6 +9,7 @@ use crate::book::{Book, ROUND};
 use crate::driver::Outside;
 use crate::meters::{Drop, Gauge, Meters};
 use crate::post::Post;
+use crate::serve::ServeError;
 use crate::wire::{FromClient, Message, Peer, ToClient};
 use counterfoil_placement::Index;
 use counterfoil_protocol::scheduler::{Input, Presence};
@@ -100,6 +101,12 @@ impl AroundScheduler {
         self.book.set_own(vec![Peer { actor, incarnation: life, address }]);
     }
 
+    /// That no other process is this scheduler.
+    pub(super) fn check_alone(&self) -> Result<(), ServeError> {
+        let Some(Peer { actor, incarnation, address }) = self.book.twin() else { return Ok(()) };
+        Err(ServeError::Twin { actor, incarnation, address })
+    }
+
     fn on_message(
         &mut self,
         from: SocketAddr,
@@ -112,6 +119,11 @@ impl AroundScheduler {
             Message::Peers(peers) => {
                 for peer in peers {
                     let new = self.book.learn(peer, now);
+                    if self.book.twin() == Some(peer) {
+                        // It must know, too.
+                        let post = &mut self.post;
+                        self.book.introduce(peer.address, |to, m| post.send(to, &m));
+                    }
                     match peer.actor {
                         Actor::Node(node) if new => inputs.push((self.id, Input::Meet(node))),
                         Actor::Scheduler(_) if new => {

@@ -181,6 +181,11 @@ impl Daemon {
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
+
+    /// Its number in the system.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
 }
 
 impl Drop for Daemon {
