@@ -112,6 +112,10 @@ fn request(method: &str, path: &str, host: SocketAddr, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// How a connection breaks that the other end has ended.
+const ENDED: [ErrorKind; 3] =
+    [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+
 impl Clients {
     /// Makes so many connections to each scheduler.
     pub(super) fn connect(
@@ -268,11 +272,9 @@ impl Clients {
     /// A connection has ended: what waits on it will not be answered.
     fn broken(&mut self, scheduler: usize, slot: usize, why: &io::Error) {
         let Some(connection) = self.schedulers[scheduler].connections[slot].take() else { return };
-        let why = match why.kind() {
-            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
-                "the scheduler ended the connection".to_owned()
-            }
-            _ => why.to_string(),
+        let why = match ENDED.contains(&why.kind()) {
+            true => "the scheduler ended the connection".to_owned(),
+            false => why.to_string(),
         };
         connection.unanswered().for_each(|job| self.unanswered(job, &why));
     }
