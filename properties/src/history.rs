@@ -238,7 +238,7 @@ impl History {
             self.scheduler_ended(after.id, after.incarnation);
         }
         for claim in sent_anew(before, step.outputs) {
-            let sent = Sent { demand: claim.demand.clone(), granted: None };
+            let sent = Sent { demand: Demand::clone(&claim.demand), granted: None };
             self.sent.insert(claim.claim, sent);
             if let Some(attempt) = attempt_of(after, claim.claim) {
                 self.tried.entry((after.id, after.incarnation, attempt)).or_default().claims += 1;

@@ -38,7 +38,7 @@ pub(crate) fn no_overcommit(step: &Step) -> Check {
             let none = arithmetic::Amounts::new();
             // Who must be near, and who apart, is another property.
             let (near, apart) = (Set::default(), Map::default());
-            let demand = Demand { near, apart, ..allocation.demand.clone() };
+            let demand = Demand { near, apart, ..(*allocation.demand).clone() };
             let reason = arithmetic::reason_against(&empty, &demand, &none)?;
             let clause = format!("{me} grants {claim} only if it would were it empty");
             let way = path(me, &[&"durable"]);
@@ -98,7 +98,7 @@ pub(crate) fn groups_are_kept(step: &Step) -> Check {
     let granted = allocations(step.outputs).filter(|(claim, _)| is_new(before, claim));
     all(granted.filter(|(_, allocation)| asks(&allocation.demand)).map(|(claim, allocation)| {
         let others = after.durable.allocations.iter().filter(|(other, _)| **other != claim);
-        let here = arithmetic::sum(others.map(|(_, other)| &other.demand));
+        let here = arithmetic::sum(others.map(|(_, other)| &*other.demand));
         let none = arithmetic::Amounts::new();
         let reason = arithmetic::company_against(&allocation.demand, &here, &none)?;
         let me = Actor::Node(after.id);
@@ -272,7 +272,7 @@ fn orders_survive(node: &Node, last: &HostState) -> Option<Violation> {
 
 /// How many groups the allocations of a node are in, `and` those of one more demand.
 fn groups(node: &Node, and: Option<&Demand>) -> usize {
-    let demands = node.durable.allocations.values().map(|allocation| &allocation.demand);
+    let demands = node.durable.allocations.values().map(|allocation| &*allocation.demand);
     let sums = arithmetic::sum(demands.chain(and));
     sums.iter().filter(|(class, count)| arithmetic::group(class).is_some() && **count > 0).count()
 }

@@ -1,1 +1,3 @@
 //! The trace viewer: shows a counterexample so that a person understands it.
+
+pub mod export;

@@ -236,12 +236,13 @@ impl<P: Protocol> Trace<P> {
             let (path, reason) = (path.to_owned(), divergence.to_string());
             return Err(TraceError::Unreal { path, reason });
         }
-        std::fs::write(path, self.text(&replay))
+        std::fs::write(path, self.written(&replay))
             .map_err(|source| TraceError::Write { path: path.to_owned(), source })
     }
 
-    /// The text of the file: one line per state and per step, so that versions can be compared.
-    fn text(&self, replay: &Replay<P>) -> String {
+    /// The text of the file of this run, which was replayed: one line per state and per step, so that
+    /// versions can be compared.
+    pub fn written(&self, replay: &Replay<P>) -> String {
         let names: Vec<&str> = VARIABLES.iter().map(|(name, _)| *name).collect();
         let types: Map<String, Value> =
             VARIABLES.iter().map(|(name, of)| (name.to_string(), json!(of))).collect();

@@ -7,7 +7,7 @@ mod class;
 
 pub use class::{GroupId, GroupIdError, ResourceClass};
 
-use crate::collections::{Map, Set};
+use crate::collections::{Map, Set, SmallMap};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -77,7 +77,7 @@ impl std::error::Error for NameError {}
 /// equal however they came about (`views_are_real_states`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Resources(Map<ResourceClass, u64>);
+pub struct Resources(SmallMap<ResourceClass, u64>);
 
 impl Resources {
     /// The amount of `class`.

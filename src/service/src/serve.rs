@@ -193,3 +193,24 @@ pub(crate) fn say_ready(addresses: &[SocketAddr]) -> io::Result<()> {
     // Without systemd this does nothing.
     sd_notify::notify(&[sd_notify::NotifyState::Ready])
 }
+
+/// The addresses in the line with which a daemon says that it works; `None` if that is no such line,
+/// or not all of it.
+pub fn said_ready(line: &str) -> Option<Vec<SocketAddr>> {
+    let addresses = line.strip_suffix('\n')?.strip_prefix("ready ")?;
+    addresses.split(' ').map(|address| address.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_line_is_ready() {
+        let addresses = said_ready("ready 127.0.0.1:1 127.0.0.1:2\n").unwrap();
+        assert_eq!(addresses.iter().map(SocketAddr::port).collect::<Vec<_>>(), [1, 2]);
+        for bad in ["", "ready", "ready 127.0.0.1:1", "ready x\n", "error: no\n"] {
+            assert_eq!(said_ready(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! Exit codes: 0 shown · 2 usage · 4 the run no longer goes as it is written · 5 unreadable.
 
 use clap::{Parser, Subcommand};
+use counterfoil_viewer::export::{Export, ExportError};
 use counterfoil_world::{Counterfoil, Outcome, Style, Trace, draw, replay};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -29,8 +30,12 @@ enum Command {
         #[arg(long)]
         plain: bool,
     },
+    /// Write the run in the form of another tool.
+    Export(Export),
 }
 
+/// A file cannot be written.
+const USAGE: u8 = 2;
 /// The run no longer goes as it is written.
 const DIVERGED: u8 = 4;
 /// The file cannot be read, or is no trace.
@@ -44,6 +49,7 @@ fn main() -> ExitCode {
             let name = Some(file.display().to_string());
             view(&file, &Style { ascii, colour, file: name, ..Style::default() })
         }
+        Command::Export(what) => export(&what),
     }
 }
 
@@ -62,4 +68,14 @@ fn view(file: &Path, style: &Style) -> ExitCode {
         Outcome::Diverged(_) => ExitCode::from(DIVERGED),
         Outcome::Holds { .. } | Outcome::Violated { .. } => ExitCode::SUCCESS,
     }
+}
+
+fn export(what: &Export) -> ExitCode {
+    let Err(error) = what.run() else { return ExitCode::SUCCESS };
+    eprintln!("trace: {error}");
+    ExitCode::from(match error {
+        ExportError::Trace(_) => UNREADABLE,
+        ExportError::Diverged { .. } => DIVERGED,
+        ExportError::Write { .. } => USAGE,
+    })
 }

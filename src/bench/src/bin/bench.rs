@@ -17,6 +17,10 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+/// As the daemons do.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ABOUT_EXIT: &str = "\
 Exit: 0 measured, nothing wrong · 1 something was wrong · 2 usage · 3 it could not be carried out · \
 130 interrupted";
@@ -66,9 +70,13 @@ enum Do {
 
 #[derive(Args)]
 struct ServiceArgs {
-    /// How many nodes, in one process.
+    /// How many nodes.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     nodes: u32,
+    /// How many fleets the nodes are in, each with one socket, and one store whose flushes serve all
+    /// its nodes.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    fleets: u32,
     /// How many schedulers.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     schedulers: u32,
@@ -425,6 +433,7 @@ impl Format {
 fn run(args: &ServiceArgs) -> Result<(), Box<dyn Error>> {
     let options = Options {
         nodes: args.nodes,
+        fleets: args.fleets.min(args.nodes).max(1),
         schedulers: args.schedulers,
         durable: args.durable,
         window: args.window,

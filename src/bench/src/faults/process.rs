@@ -1,6 +1,7 @@
 //! The processes of a cluster that is put to the test: each is killed and started again.
 
 use super::FaultError;
+use counterfoil_service::serve::said_ready;
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -113,7 +114,7 @@ impl Process {
             })
             .map_err(failed)?;
         let line = said.recv_timeout(PATIENCE).unwrap_or_default();
-        addresses(&line).ok_or_else(|| FaultError::NotReady {
+        said_ready(&line).ok_or_else(|| FaultError::NotReady {
             name: self.spec.name.clone(),
             log: self.spec.log.clone(),
         })
@@ -174,12 +175,6 @@ pub(crate) fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> 
             Ok(None) | Err(_) => return None,
         }
     }
-}
-
-/// The addresses in the line with which a daemon says that it works.
-fn addresses(line: &str) -> Option<Vec<SocketAddr>> {
-    let addresses = line.strip_suffix('\n')?.strip_prefix("ready ")?;
-    addresses.split(' ').map(|address| address.parse().ok()).collect()
 }
 
 /// A link in the folder `root` by whose name this program is the daemons' program: what is put to

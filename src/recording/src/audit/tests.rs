@@ -59,7 +59,7 @@ fn place_one(dir: &Path, forge: impl Fn(&mut Datagram)) {
     let demand = Demand { resources, ..Demand::default() };
     let mut later = vec![
         scheduler::Input::Chosen(attempt, Some(NODE)),
-        scheduler::Input::Call(ClientId(1), Call { attempt, demand }),
+        scheduler::Input::Call(ClientId(1), Call { attempt, demand: demand.into() }),
     ];
     loop {
         for datagram in std::mem::take(&mut to_node) {

@@ -7,21 +7,24 @@
 mod arguments;
 mod recordings;
 
-use arguments::{Arguments, Command, Format, Run, Search, Suite};
+use arguments::{Arguments, Command, Format, On, Run, Search};
 use clap::Parser;
 use counterfoil_check::checker::WorldModel;
+use counterfoil_check::cluster::{Driven, drive};
 use counterfoil_check::progress::{INTERRUPTED, Limit, Watch};
 use counterfoil_check::report::{Summary, TraceCounts, Verdict, trace_name};
 use counterfoil_check::run::{self, Found, Options, Report};
+use counterfoil_check::suite::Suite;
 use counterfoil_check::walks::command::Telling;
 use counterfoil_check::{suite, walks};
 use counterfoil_protocol::Rule;
 use counterfoil_world::calmest::actors_of;
+use counterfoil_world::emit::emit;
 use counterfoil_world::minimise::{Budget, Refused};
 use counterfoil_world::protocol::Protocol;
 use counterfoil_world::{
-    Counterfoil, Expect, Expected, Outcome, Plain, Scenario, Style, Trace, Why, World, diagram,
-    draw, explain, minimise, replay,
+    Counterfoil, Expect, Expected, Outcome, Plain, Replay, Scenario, Style, Trace, Why, World,
+    diagram, draw, explain, minimise, replay,
 };
 use stateright::Model;
 use std::io::{IsTerminal, Write};
@@ -61,7 +64,10 @@ fn main() -> ExitCode {
         Command::Explain { trace, format } => {
             with_trace(&trace, |trace| explain_one(trace, format))
         }
-        Command::Replay { trace } => with_trace(&trace, replay_one),
+        Command::Replay { trace, on, emit_test } => with_trace(&trace, |trace| match &emit_test {
+            Some(to) => emit_one(trace, to.as_deref()),
+            None => replay_one(trace, on),
+        }),
         Command::Minimise { trace, out, states } => recordings::minimise_any(&trace, out, states),
         Command::Validate { recordings, format, save } => {
             recordings::validate_all(&recordings, format, save.as_deref())
@@ -206,12 +212,7 @@ fn take_walks(options: &Run) -> u8 {
 /// The scenarios that were asked for, changed as was asked.
 fn chosen(options: &Run) -> Result<Vec<Scenario>, suite::SuiteError> {
     let mut scenarios = if options.scenarios.is_empty() {
-        let suite = match options.suite {
-            Suite::Quick => suite::Suite::Quick,
-            Suite::Full => suite::Suite::Full,
-            Suite::Nightly => suite::Suite::Nightly,
-        };
-        suite.scenarios()?
+        options.suite.scenarios()?
     } else {
         options.scenarios.iter().map(|name| suite::find(name)).collect::<Result<_, _>>()?
     };
@@ -303,7 +304,7 @@ fn colour() -> bool {
 }
 
 fn list() -> u8 {
-    let scenarios = match suite::Suite::Quick.scenarios() {
+    let scenarios = match Suite::Quick.scenarios() {
         Ok(scenarios) => scenarios,
         Err(error) => return complain(&error, USAGE),
     };
@@ -342,7 +343,38 @@ fn explain_one(trace: &Trace<Counterfoil>, format: Format) -> u8 {
     }
 }
 
-fn replay_one(trace: &Trace<Counterfoil>) -> u8 {
+/// Writes the run as a test, to a file or to standard output.
+fn emit_one(trace: &Trace<Counterfoil>, to: Option<&Path>) -> u8 {
+    let replayed = replay(trace);
+    if let Outcome::Diverged(divergence) = &replayed.outcome {
+        return complain(divergence, DIVERGED);
+    }
+    let text = emit(trace, &replayed);
+    match to.map(|path| (path, std::fs::write(path, &text))) {
+        None => print(&text),
+        Some((path, Ok(()))) => eprintln!("saved {}", path.display()),
+        Some((path, Err(error))) => {
+            return complain(&format!("{}: cannot be written: {error}", path.display()), USAGE);
+        }
+    }
+    0
+}
+
+/// Takes the run on the cluster, once it was replayed through the machines.
+fn drive_one(trace: &Trace<Counterfoil>, replayed: &Replay<Counterfoil>) -> u8 {
+    let driven = match drive(&trace.steps, replayed) {
+        Ok(driven) => driven,
+        Err(error) => return complain(&error, INCONCLUSIVE),
+    };
+    print(&format!("{driven}\n"));
+    match driven {
+        Driven::Same { .. } => 0,
+        Driven::Unlike { .. } => DIVERGED,
+        Driven::CannotHappen { .. } => INCONCLUSIVE,
+    }
+}
+
+fn replay_one(trace: &Trace<Counterfoil>, on: On) -> u8 {
     let replayed = replay(trace);
     let steps = trace.steps.len();
     let (text, code) = match &replayed.outcome {
@@ -360,7 +392,14 @@ fn replay_one(trace: &Trace<Counterfoil>) -> u8 {
         ),
     };
     print(&text);
-    code
+    let is_replayed = !matches!(replayed.outcome, Outcome::Diverged(_));
+    match on {
+        On::Cluster if is_replayed => match drive_one(trace, &replayed) {
+            0 => code,
+            other => other,
+        },
+        On::Machines | On::Cluster => code,
+    }
 }
 
 fn minimise_one(trace: &Trace<Counterfoil>, out: &Path, states_max: usize) -> u8 {
