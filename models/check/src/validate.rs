@@ -3,6 +3,7 @@
 use counterfoil_properties::Safety;
 use counterfoil_recording::audit::{Audit, Finding, Wrong, audit, audit_files};
 use counterfoil_recording::{Error, RunError};
+use counterfoil_world::why::plain;
 use serde_json::{Value, json};
 use std::fmt;
 use std::io;
@@ -124,7 +125,7 @@ impl fmt::Display for Validation {
         writeln!(f, "{} recordings rebuilt, {} steps", audit.runs, audit.steps)?;
         for property in Safety::ALL {
             let times = audit.judged.get(&property).copied().unwrap_or(0);
-            writeln!(f, "  {property:<32} premise true {times:>9} times")?;
+            writeln!(f, "  {:<32} premise true {times:>9} times", property.name())?;
         }
         let (joined, never) = (audit.messages_joined, audit.never_sent);
         writeln!(
@@ -137,7 +138,7 @@ impl fmt::Display for Validation {
             match &finding.what {
                 Wrong::Violated { violation, .. } => {
                     for fact in &violation.facts {
-                        writeln!(f, "    {} = {}", fact.name, fact.value)?;
+                        writeln!(f, "    {} = {}", fact.name, plain(&fact.value))?;
                     }
                 }
                 Wrong::NotRebuilt(RunError::Recording(Error::Version(_))) => {

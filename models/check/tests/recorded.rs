@@ -213,7 +213,7 @@ fn a_violation_that_was_recorded_is_shown_and_made_small() {
     let replayed = said(&["replay", trace.to_str().unwrap()], 0, &folder);
     assert!(replayed.contains("no_overcommit is violated"), "{replayed}");
 
-    assert_snapshot!(said(&["minimise", place], 0, &folder));
+    assert_snapshot!(said(&["minimise", place, "--states", "20000"], 0, &folder));
     let least = path(&folder, "no_overcommit__recorded.min.itf.json");
     let replayed = said(&["replay", least.to_str().unwrap()], 0, &folder);
     assert!(replayed.contains("no_overcommit is violated"), "{replayed}");

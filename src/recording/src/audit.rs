@@ -257,7 +257,7 @@ impl Auditor {
         }
         if complete {
             self.complete.insert(actor);
-        } else {
+        } else if !(fresh && from_its_start) {
             self.found.incomplete.insert(actor);
         }
     }

@@ -10,6 +10,7 @@ use counterfoil_protocol::{
 use counterfoil_recording::audit::Wrong;
 use counterfoil_recording::{Batch, Header, Reader, Role, RunError, digest};
 use counterfoil_world::changes::{brief, changes, label, way};
+use counterfoil_world::explain::wrap;
 use counterfoil_world::itf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +19,9 @@ use std::fmt;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+
+/// How wide the text is.
+const WIDTH: usize = 100;
 
 /// How many differences are told.
 const DIFFERENCES_MAX: usize = 4;
@@ -43,8 +47,14 @@ impl fmt::Display for Unexplained {
             f,
             "the first event that no run of the machines explains: step {step} of {recording}"
         )?;
-        writeln!(f, "  {event}")?;
-        closest.iter().try_for_each(|line| writeln!(f, "  {line}"))
+        for line in std::iter::once(event).chain(closest) {
+            let indent = line.len() - line.trim_start().len();
+            for (index, part) in wrap(line.trim_start(), WIDTH - 4 - indent).iter().enumerate() {
+                let more = if index == 0 { "" } else { "  " };
+                writeln!(f, "  {}{more}{part}", " ".repeat(indent))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -118,6 +128,23 @@ fn event_words(input: Option<&AnyInput>, me: Actor) -> String {
     }
 }
 
+/// The same with each variant as a record of one part, so that two of one variant differ in what is
+/// in it alone.
+fn parts(value: Value) -> Value {
+    match value {
+        Value::Object(mut fields) => {
+            if let (Some(Value::String(tag)), Some(_)) = (fields.get("tag"), fields.get("value")) {
+                let tag = counterfoil_world::changes::words(tag);
+                let inner = fields.remove("value").unwrap_or_default();
+                return Value::Object([(tag, parts(inner))].into_iter().collect());
+            }
+            Value::Object(fields.into_iter().map(|(name, value)| (name, parts(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(parts).collect()),
+        other => other,
+    }
+}
+
 fn body(datagram: &Datagram) -> String {
     itf::value(&datagram.body).map_or_else(|error| error.to_string(), |value| brief(&value))
 }
@@ -125,7 +152,7 @@ fn body(datagram: &Datagram) -> String {
 /// Of the datagrams that `from` sent to the same actor the one with the fewest differences, with
 /// these.
 fn closest_datagram(tales: &Tales, arrived: &Datagram, from: Actor) -> Vec<String> {
-    let value = |datagram: &Datagram| itf::value(datagram).unwrap_or_default();
+    let value = |datagram: &Datagram| parts(itf::value(datagram).unwrap_or_default());
     let heard = value(arrived);
     let all = tales.of.get(&from).into_iter().flat_map(|tale| &tale.events).flat_map(|event| {
         event.outputs.iter().filter_map(move |output| match output {

@@ -292,7 +292,10 @@ impl Joining<'_> {
     }
 
     fn is_unlike(&self, actor: Actor) -> bool {
-        let Some(last) = self.at[&actor].checked_sub(1) else { return false };
+        // Of who only started, the world tells at once whom it was told of later.
+        let Some(last) = self.at[&actor].checked_sub(1).filter(|last| *last > 0) else {
+            return false;
+        };
         let Some(event) = self.tales.of[&actor].events.get(last) else { return false };
         let address = Counterfoil::address(&event.after);
         self.state.processes.get(&address).is_none_or(|process| **process != event.after)

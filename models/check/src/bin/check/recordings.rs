@@ -60,8 +60,8 @@ fn human(
             let Ok(Joined { events, left_out, unlike, trace }) = &story.run else { return text };
             let steps = trace.steps.len();
             text += &format!(
-                "{events} events of the recordings led to it: {steps} steps of the world, {left_out} \
-                 of them without effect there\n"
+                "{events} events of the recordings led to it: {steps} steps of the world; {left_out} \
+                 of the events change nothing there\n"
             );
             for actor in unlike {
                 text += &format!("  {actor} is not there what it was recorded to be\n");
@@ -104,8 +104,8 @@ pub(crate) fn minimise_any(paths: &[PathBuf], out: Option<PathBuf>, states_max: 
     match violation(paths) {
         Ok(Joined { trace, events, left_out, .. }) => {
             eprintln!(
-                "{events} events of the recordings led to it: {} steps of the world, {left_out} of \
-                 them without effect there",
+                "{events} events of the recordings led to it: {} steps of the world; {left_out} of \
+                 the events change nothing there",
                 trace.steps.len()
             );
             let name = format!("{}__recorded.min.itf.json", trace.property);
