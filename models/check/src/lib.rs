@@ -11,6 +11,7 @@ pub mod convergence;
 pub mod explore;
 pub mod hand;
 pub mod progress;
+pub mod recorded;
 pub mod report;
 pub mod run;
 pub mod suite;
