@@ -1,1 +1,4 @@
 //! The trace viewer: shows a counterexample so that a person understands it.
+
+pub mod terminal;
+pub mod view;
