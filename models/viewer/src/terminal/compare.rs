@@ -43,7 +43,7 @@ impl Comparison {
         let more = other.into_iter().flat_map(|other| other.lanes.iter().copied());
         let more: Vec<Actor> = more.filter(|actor| !actors.contains(actor)).collect();
         actors.extend(more);
-        Comparison { at: common.min(rows.len()), rows, common, actor: None, actors }
+        Comparison { at: (common + 1).min(rows.len()), rows, common, actor: None, actors }
     }
 
     /// Does what a key asks for. Whether the comparison goes on.

@@ -9,10 +9,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-/// The space before the lanes: cursor, verdict, rail, number of the step.
-const GUTTER: usize = 9;
+/// The space before the number of a step: cursor, verdict, rail.
+const MARGIN: usize = 3;
 /// How far lanes stand apart, at least and at most.
-const PITCH: (usize, usize) = (4, 10);
+const PITCH: (usize, usize) = (3, 10);
 /// What is left for words, at least.
 const WORDS_MIN: usize = 16;
 
@@ -21,6 +21,8 @@ const WORDS_MIN: usize = 16;
 pub(crate) struct Lanes {
     actors: Vec<Actor>,
     pitch: usize,
+    /// Where the first lane stands: after the number of the step.
+    first: usize,
     /// How many lanes there is no room for, on the left and on the right.
     beyond: (usize, usize),
 }
@@ -28,15 +30,16 @@ pub(crate) struct Lanes {
 impl Lanes {
     /// The lanes of `actors`, in a pane of this width. If not all fit, those around `centre` are
     /// there.
-    pub(crate) fn new(actors: &[Actor], width: usize, centre: Option<Actor>) -> Self {
-        let room = width.saturating_sub(GUTTER).max(1);
+    pub(crate) fn new(actors: &[Actor], width: usize, last: usize, centre: Option<Actor>) -> Self {
+        let first = gutter(last);
+        let room = width.saturating_sub(first).max(1);
         let count = actors.len().max(1);
         let all = room / count;
         if all >= PITCH.0 || count == 1 {
             let wanted = room.saturating_sub(WORDS_MIN) / count;
             let pitch = if wanted >= 7 { wanted } else { all };
             let pitch = pitch.clamp(PITCH.0, PITCH.1);
-            return Lanes { actors: actors.to_vec(), pitch, beyond: (0, 0) };
+            return Lanes { actors: actors.to_vec(), pitch, first, beyond: (0, 0) };
         }
         let shown = (room / PITCH.0).max(1);
         let at = centre.and_then(|c| actors.iter().position(|actor| *actor == c)).unwrap_or(0);
@@ -44,29 +47,36 @@ impl Lanes {
         Lanes {
             actors: actors[start..start + shown].to_vec(),
             pitch: PITCH.0,
+            first,
             beyond: (start, count - start - shown),
         }
     }
 
     /// How wide a diagram of so many actors would like to be, without words.
-    pub(crate) fn width(actors: usize) -> usize {
+    pub(crate) fn width(actors: usize, last: usize) -> usize {
         let pitch = match actors {
             0..=5 => 8,
             6..=7 => 6,
+            8..=10 => 4,
             _ => PITCH.0,
         };
-        GUTTER + actors.max(2) * pitch
+        gutter(last) + actors.max(2) * pitch
     }
 
     fn place(&self, actor: Actor) -> Option<usize> {
         let lane = self.actors.iter().position(|other| *other == actor)?;
-        Some(GUTTER + lane * self.pitch + 1)
+        Some(self.first + lane * self.pitch)
     }
 
     /// Where the words begin.
     fn words(&self) -> usize {
-        GUTTER + self.actors.len() * self.pitch.max(2)
+        self.first + self.actors.len() * self.pitch
     }
+}
+
+/// How wide the space before the lanes is, with the numbers of so many steps in it.
+fn gutter(last: usize) -> usize {
+    MARGIN + last.to_string().len().max(3) + 1
 }
 
 /// What of the diagram is to be seen.
@@ -116,7 +126,7 @@ impl View<'_> {
         }
         let (left, right) = self.lanes.beyond;
         if left > 0 {
-            put(buffer, area, GUTTER - 4, &format!("‹{left}"), self.palette.notice());
+            put(buffer, area, self.lanes.first - 4, &format!("‹{left}"), self.palette.notice());
         }
         if right > 0 {
             let text = format!("{right}›");
@@ -227,7 +237,8 @@ impl View<'_> {
             } else {
                 self.palette.dim()
             };
-            put(buffer, area, 3, &format!("{step:>4}"), style);
+            let width = self.lanes.first - MARGIN - 1;
+            put(buffer, area, MARGIN, &format!("{step:>width$}"), style);
         }
     }
 
@@ -256,7 +267,7 @@ impl View<'_> {
 
     fn arrow(&self, message: usize, line: Fate, area: Rect, buffer: &mut Buffer) {
         let message = &self.run.replay.messages[message];
-        let left = GUTTER.saturating_sub(1);
+        let left = self.lanes.first - 1;
         let right = self.lanes.words().min(usize::from(area.width)).saturating_sub(1);
         let order = |actor: Actor| self.run.lanes.iter().position(|other| *other == actor);
         let rightwards = order(message.src) < order(message.dst);
@@ -292,10 +303,15 @@ impl View<'_> {
             let crosses = at < usize::from(area.width) && buffer[(x, area.y)].symbol() == "│";
             put(buffer, area, at, if crosses { "┼" } else { stroke }, style);
         }
-        if src.is_some() {
+        let beyond = if rightwards { "›" } else { "‹" };
+        if src.is_none() {
+            put(buffer, area, from, beyond, style);
+        } else {
             put(buffer, area, from, if rightwards { "├" } else { "┤" }, style);
         }
-        if dst.is_some() {
+        if dst.is_none() {
+            put(buffer, area, to, beyond, style);
+        } else {
             let before = if rightwards { to - 1 } else { to + 1 };
             put(buffer, area, before, heads[usize::from(!rightwards)], style);
             if arrives {

@@ -53,7 +53,7 @@ pub(crate) const HELP: [(&str, &str); 21] = [
     ("Tab  Shift-Tab", "the next pane, the one before"),
     ("↑ ↓  k j", "a line up, down; in the diagram a step"),
     ("PgUp PgDn", "as many as there is room for"),
-    ("Enter", "open or close a value; go to the step of a line; take an action"),
+    ("Enter", "open a value; go to the step of a line; take an action"),
     ("w", "why the property is violated"),
     ("b", "branch: what else could happen here; Enter takes it"),
     ("u U", "undo what the branch did last; leave the branch"),

@@ -32,6 +32,13 @@ impl Viewer {
             put(buffer, top, at, text, *style);
             at += text.chars().count();
         }
+        if pane == Pane::State {
+            let word = " written ";
+            let end = usize::from(top.width).saturating_sub(word.len() + 1);
+            if end > at {
+                put(buffer, top, end, word, self.palette.dim());
+            }
+        }
         let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
         let lines = match pane {
             Pane::Diagram => self.draw_diagram(inner, buffer),
@@ -59,11 +66,8 @@ impl Viewer {
         match pane {
             Pane::Diagram => vec![(" run ".to_owned(), strong)],
             Pane::State => {
-                let follows = if self.is_chosen() { "" } else { " (who acts)" };
-                vec![
-                    (format!(" state of {}", self.actor), strong),
-                    (format!("{follows} · written at "), dim),
-                ]
+                let follows = if self.is_chosen() { "" } else { "· whoever acts " };
+                vec![(format!(" state of {} ", self.actor), strong), (follows.to_owned(), dim)]
             }
             Pane::Why => vec![(" why ".to_owned(), strong)],
             Pane::Next => {
@@ -82,7 +86,8 @@ impl Viewer {
 
     fn draw_diagram(&mut self, area: Rect, buffer: &mut Buffer) -> usize {
         let actors = self.run.drawn();
-        let lanes = Lanes::new(&actors, usize::from(area.width), Some(self.actor));
+        let width = usize::from(area.width);
+        let lanes = Lanes::new(&actors, width, self.run.last(), Some(self.actor));
         let view = View {
             run: &self.run,
             lanes,

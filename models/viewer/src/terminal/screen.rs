@@ -75,9 +75,20 @@ impl Viewer {
         let property = &self.run.trace.property;
         let (verdict, style) = match &self.run.replay.outcome {
             Outcome::Violated { step, .. } => {
-                (format!("✗ {property} is violated at step {step}"), palette.bad())
+                let how = match (self.run.trace.kind, self.run.loops()) {
+                    (Kind::Safety, _) => format!("is violated at step {step}"),
+                    (Kind::Liveness, None) => "is never reached: nothing fair goes on".to_owned(),
+                    (Kind::Liveness, Some(start)) => {
+                        let last = self.run.last();
+                        format!("is never reached: steps {} to {last} repeat", start + 1)
+                    }
+                };
+                (format!("✗ {property} {how}"), palette.bad())
             }
-            Outcome::Holds { .. } => (format!("✓ {property} holds on this run"), palette.good()),
+            Outcome::Holds { .. } => {
+                let so_far = if self.run.branched().is_some() { "so far" } else { "on this run" };
+                (format!("✓ {property} holds {so_far}"), palette.good())
+            }
             Outcome::Diverged(_) => (format!("✗ the run of {property} diverged"), palette.bad()),
         };
         put(buffer, first, 1, &verdict, style.patch(palette.strong()));
@@ -101,7 +112,8 @@ impl Viewer {
             return;
         }
         let scenario = &self.run.trace.scenario;
-        let off: Vec<&str> = scenario.without.iter().map(|rule| rule.name()).collect();
+        let off = scenario.without.iter().map(|rule| rule.name());
+        let off: Vec<&str> = off.filter(|rule| !scenario.name.contains(rule)).collect();
         let off =
             if off.is_empty() { String::new() } else { format!(" · without {}", off.join(", ")) };
         let context = format!("{}{off} · {}", scenario.name, scenario.bounds());
@@ -157,8 +169,8 @@ impl Viewer {
 
     /// The diagram, and one of the others beside it.
     fn draw_two(&mut self, area: Rect, buffer: &mut Buffer) {
-        let lanes = Lanes::width(self.run.drawn().len()) as u16 + 4;
-        let wide = lanes.clamp(34, area.width * 11 / 20);
+        let lanes = Lanes::width(self.run.drawn().len(), self.run.last()) as u16 + 4;
+        let wide = lanes.clamp(34, area.width * 3 / 5);
         let left = Rect { width: wide, ..area };
         let right = Rect { x: area.x + wide, width: area.width - wide, ..area };
         self.draw_left(left, 5, buffer);
@@ -167,7 +179,7 @@ impl Viewer {
         for pane in [Pane::State, Pane::Why, Pane::Next, Pane::Flight] {
             let style = if pane == panel { self.palette.chosen() } else { self.palette.dim() };
             let name = match pane {
-                Pane::State => self.actor.to_string(),
+                Pane::State => format!("state {}", self.actor),
                 Pane::Diagram | Pane::Why | Pane::Next | Pane::Flight => pane.name().to_owned(),
             };
             title.push((format!(" {name} "), style));
@@ -177,7 +189,7 @@ impl Viewer {
 
     /// Every pane.
     fn draw_all(&mut self, area: Rect, buffer: &mut Buffer) {
-        let lanes = Lanes::width(self.run.drawn().len()) as u16 + 4;
+        let lanes = Lanes::width(self.run.drawn().len(), self.run.last()) as u16 + 4;
         let wide = (lanes + 26).clamp(58, area.width * 11 / 20);
         let flight = (area.height / 5).clamp(6, 12);
         let left = Rect { width: wide, height: area.height - flight, ..area };
@@ -276,9 +288,7 @@ impl Viewer {
             return;
         }
         let keys = match self.pane {
-            Pane::Diagram => {
-                "←→ step  v violation  [] of actor  a actor  Tab pane  w why  b branch"
-            }
+            Pane::Diagram => "←→ step  v violation  a actor  Tab pane  w why  b branch",
             Pane::State => "↑↓ value  {} its changes  Enter opens  a actor  ←→ step  Tab pane",
             Pane::Why => "↑↓ line  Enter goes to its step  ←→ step  Tab pane",
             Pane::Next => "↑↓ action  Enter takes it  u undo  S save  ←→ step  Tab pane",

@@ -103,7 +103,7 @@ fn a_branch_is_left_and_come_back_to() {
     press(&mut viewer, "g");
     choose(&mut viewer, place(&trace, 0, "request r2"));
     assert_eq!((viewer.step(), viewer.branched()), (1, Some(0)));
-    press(&mut viewer, "u x Esc G b x");
+    press(&mut viewer, "u x Esc G");
     assert_eq!((viewer.step(), viewer.branched()), (5, Some(4)));
     assert_eq!(screen(&mut viewer, 120, 40).lines().next(), branch.lines().next());
     // Beside its run.

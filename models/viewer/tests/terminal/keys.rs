@@ -144,7 +144,7 @@ static ALL: LazyLock<Vec<(String, Trace<Counterfoil>)>> = LazyLock::new(|| {
         .map(|path| (path.display().to_string(), Trace::load(&path).unwrap()))
         .collect();
     all.sort_by(|one, other| one.0.cmp(&other.0));
-    all.push(("walk".to_owned(), walked(60, 8)));
+    all.push(("walk".to_owned(), walked(60)));
     assert!(all.len() > 15, "the kept counterexamples are found");
     all
 });

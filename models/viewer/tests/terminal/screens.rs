@@ -29,7 +29,7 @@ fn a_run_of_five_steps() {
 
 #[test]
 fn a_long_run_with_eight_nodes() {
-    let trace = walked(60, 8);
+    let trace = walked(60);
     assert_screens("sixty_steps", &trace, "g PageDown PageDown");
     assert_screens("sixty_steps_end", &trace, "G Tab Tab Tab Tab");
 }
