@@ -4,7 +4,7 @@
 use counterfoil_world::choices::{Choice, Judge};
 use counterfoil_world::why::Why;
 use counterfoil_world::{Action, Cluster, Counterfoil, Replay, Trace};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
 /// A question, about an edition of the run.
 pub(crate) enum Question {
@@ -64,10 +64,22 @@ impl Thinker {
         if self.open == 0 {
             return None;
         }
-        let come = if wait { self.answers.recv().ok() } else { self.answers.try_recv().ok() };
-        let is_over = come.is_none() && wait;
-        self.open = if is_over { 0 } else { self.open - usize::from(come.is_some()) };
-        come
+        let come = match wait {
+            true => self.answers.recv().map_err(|_| TryRecvError::Disconnected),
+            false => self.answers.try_recv(),
+        };
+        match come {
+            Ok(answer) => {
+                self.open -= 1;
+                Some(answer)
+            }
+            Err(TryRecvError::Empty) => None,
+            // It is over; nothing will come any more.
+            Err(TryRecvError::Disconnected) => {
+                self.open = 0;
+                None
+            }
+        }
     }
 }
 

@@ -1,21 +1,22 @@
 //! The viewer: what it shows, and what keys do to that.
 
+mod asking;
+mod branching;
+
 use super::compare::Comparison;
 use super::fields::{Field, fields};
 use super::keys::{Command, command};
 use super::palette::Palette;
 use super::rows::lives;
 use super::run::{Branch, Run, names};
-use super::thinker::{Answer, Place, Question, Thinker};
-use super::told::{Item, flights, whys};
+use super::thinker::Thinker;
+use super::told::{Item, flights};
 use counterfoil_protocol::Actor;
-use counterfoil_world::choices::{Choice, Leads};
-use counterfoil_world::replay::describe;
+use counterfoil_world::choices::Choice;
 use counterfoil_world::why::Why;
-use counterfoil_world::{Counterfoil, Expected, Outcome, Trace};
+use counterfoil_world::{Counterfoil, Outcome, Trace};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 /// A part of the screen that can have the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -455,27 +456,6 @@ impl Viewer {
         lives(&self.run, self.step, self.actor)
     }
 
-    /// What else could happen after the step that is shown, and whether it is judged in full.
-    pub(crate) fn choices(&mut self) -> &(Vec<Choice<Counterfoil>>, bool) {
-        if self.choices_edition != self.run.edition {
-            self.choices.clear();
-            self.choices_edition = self.run.edition;
-            self.choices_asked = None;
-        }
-        let (run, step) = (&self.run, self.step);
-        self.choices.entry(step).or_insert_with(|| (at_once(run, step), false))
-    }
-
-    /// Why the property is violated, as lines.
-    pub(crate) fn whys(&self) -> Vec<Item> {
-        match (&self.why, self.why_asked == Some(self.run.edition)) {
-            (Some(why), true) => whys(why),
-            (None, _) | (_, false) => {
-                vec![Item::plain(format!("{}: looking for the reason …", self.run.trace.property))]
-            }
-        }
-    }
-
     pub(crate) fn flights(&self) -> Vec<Item> {
         flights(&self.run, self.step)
     }
@@ -500,248 +480,8 @@ impl Viewer {
         }
     }
 
-    fn take_choice(&mut self) {
-        let at = self.cursor(Pane::Next);
-        let Some(choice) = self.choices().0.get(at).cloned() else { return };
-        if choice.is_taken && self.step < self.run.last() {
-            self.go(self.step + 1);
-            return;
-        }
-        self.undo.push((self.run.branch(), self.step));
-        self.run.go_on(self.step, &choice.action);
-        self.go(self.step + 1);
-        self.judge_branch();
-    }
-
-    /// Says what the branch has come to.
-    fn judge_branch(&mut self) {
-        let property = self.run.trace.property.clone();
-        match self.run.violation() {
-            Some(step) => {
-                self.warn(format!("✗ {property} is violated on this branch, at step {step}"))
-            }
-            None => {
-                let now = self.run.last();
-                self.say(format!("✓ {property} is not violated on this branch, up to step {now}"));
-            }
-        }
-    }
-
-    fn undo(&mut self) {
-        let Some((branch, step)) = self.undo.pop() else {
-            self.say("there is nothing to undo: b and Enter take another action");
-            return;
-        };
-        self.run.show(branch.as_ref());
-        self.go(step);
-        match branch {
-            Some(_) => self.judge_branch(),
-            None => self.say("this is the run of the file again"),
-        }
-    }
-
-    fn leave(&mut self) {
-        let Some(from) = self.run.branched() else {
-            self.say("this is no branch");
-            return;
-        };
-        self.undo.push((self.run.branch(), self.step));
-        self.run.show(None);
-        self.go(from);
-        self.say("this is the run of the file again; u goes back to the branch");
-    }
-
-    fn ask_save(&mut self) {
-        if self.run.branched().is_none() {
-            self.say("there is no branch to save: b and Enter take another action");
-            return;
-        }
-        let path = Path::new(&self.run.name);
-        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        let stem = name.trim_end_matches(".json").trim_end_matches(".itf").to_owned();
-        let names = (1..).map(|number| format!("{stem}.branch-{number}.itf.json"));
-        let free = names.into_iter().find(|name| !Path::new(name).exists());
-        self.over = Over::Prompt(Prompt::Save, free.unwrap_or_default());
-    }
-
-    fn typed(&mut self, prompt: Prompt, mut text: String, key: KeyEvent) {
-        self.over = Over::Nothing;
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        #[expect(clippy::wildcard_enum_match_arm, reason = "other keys are no letters")]
-        match key.code {
-            KeyCode::Esc => return,
-            KeyCode::Enter => return self.answered(prompt, &text),
-            KeyCode::Backspace => {
-                text.pop();
-            }
-            KeyCode::Char('u') if control => text.clear(),
-            KeyCode::Char(letter) if !control => text.push(letter),
-            _ => {}
-        }
-        self.over = Over::Prompt(prompt, text);
-    }
-
-    fn answered(&mut self, prompt: Prompt, text: &str) {
-        match prompt {
-            Prompt::Search => {
-                self.searched = text.to_lowercase();
-                self.search(true);
-            }
-            Prompt::Save => self.save(Path::new(text)),
-            Prompt::Compare => match Trace::load(Path::new(text)) {
-                Ok(trace) => self.compare_with(text, trace),
-                Err(error) => self.warn(error.to_string()),
-            },
-        }
-    }
-
-    /// Saves the branch that is shown, so that it can be replayed.
-    fn save(&mut self, path: &Path) {
-        if path.as_os_str().is_empty() {
-            return;
-        }
-        if path.exists() {
-            self.warn(format!("{} is there already: not saved", path.display()));
-            return;
-        }
-        let from = self.run.branched().unwrap_or_default();
-        let mut trace = self.run.trace.clone();
-        trace.engine = format!("a branch of {}, after step {from}", self.run.name);
-        trace.command = format!("check replay {}", path.display());
-        trace.expect = match self.run.violation() {
-            Some(_) => Expected::Witness,
-            None => Expected::Regression,
-        };
-        match trace.save(path) {
-            Ok(()) => self.say(format!("saved; check replay {}", path.display())),
-            Err(error) => self.warn(error.to_string()),
-        }
-    }
-
-    fn search(&mut self, on: bool) {
-        if self.searched.is_empty() {
-            self.say("nothing is searched for: / asks what");
-            return;
-        }
-        let last = self.run.last();
-        let steps = (1..=last + 1).map(|away| match on {
-            true => (self.step + away) % (last + 1),
-            false => (self.step + last + 1 - away) % (last + 1),
-        });
-        let found = steps.into_iter().find(|step| self.is_found(*step));
-        match found {
-            Some(step) => {
-                self.go(step);
-                let text = self.searched.clone();
-                self.say(format!("{text:?} at step {step}; n next, N before"));
-            }
-            None => self.warn(format!("{:?} is at no step", self.searched)),
-        }
-    }
-
-    fn is_found(&self, step: usize) -> bool {
-        let Some(was) = step.checked_sub(1).map(|at| &self.run.replay.steps[at]) else {
-            return false;
-        };
-        let is_in = |text: &str| text.to_lowercase().contains(&self.searched);
-        let message = |index: &usize| {
-            let message = &self.run.replay.messages[*index];
-            is_in(&format!("{} {} {}", message.name(), message.label, message.text))
-        };
-        is_in(&was.action)
-            || was.decisions.iter().any(|decision| is_in(decision))
-            || was
-                .changes
-                .iter()
-                .any(|change| is_in(&counterfoil_world::changes::way(&change.path)))
-            || self.run.rows.sent(step).iter().any(message)
-            || self.run.rows.arrived(step).any(|index| message(&index))
-    }
-
-    fn compare(&mut self) {
-        if self.other.is_some() || self.run.branched().is_some() {
-            let comparison = Comparison::new(&self.run, self.other.as_ref());
-            self.over = Over::Comparison(Box::new(comparison));
-        } else {
-            self.over = Over::Prompt(Prompt::Compare, String::new());
-        }
-    }
-
     /// The trace to compare with.
     pub(crate) fn other(&self) -> Option<&Run> {
         self.other.as_ref()
     }
-
-    /// Whether something is being worked out.
-    pub fn is_busy(&self) -> bool {
-        self.thinker.is_busy()
-    }
-
-    /// Takes in what was worked out, and asks for what is missing. Whether there is something new.
-    pub fn think(&mut self, wait: bool) -> bool {
-        let mut is_new = false;
-        self.ask();
-        while let Some((edition, answer)) = self.thinker.answer(wait) {
-            if edition == self.run.edition {
-                is_new = true;
-                match answer {
-                    Answer::Why(why) => self.why = Some(why),
-                    Answer::Choices(step, choices) => {
-                        self.choices_asked = None;
-                        self.choices.insert(step, (choices, true));
-                    }
-                }
-            }
-            self.ask();
-        }
-        is_new
-    }
-
-    fn ask(&mut self) {
-        let edition = self.run.edition;
-        if self.why_asked != Some(edition) {
-            self.why = None;
-            self.why_asked = Some(edition);
-            let run = Box::new((self.run.trace.clone(), self.run.replay.clone()));
-            self.thinker.ask(edition, Question::Why(run));
-        }
-        let (_, judged) = self.choices();
-        if !judged && self.choices_asked.is_none() {
-            let place = Place {
-                step: self.step,
-                state: self.run.replay.states[self.step].clone(),
-                taken: self.run.next_action(self.step).cloned(),
-                property: self.run.trace.property.clone(),
-                world: self.run.replay.world.clone(),
-            };
-            self.choices_asked = Some(self.step);
-            self.thinker.ask(edition, Question::Choices(Box::new(place)));
-        }
-    }
-
-    /// The file that a relative name stands for is beside where the viewer was started.
-    pub fn name(&self) -> PathBuf {
-        PathBuf::from(&self.run.name)
-    }
-}
-
-/// What could happen after a step, of which only is known whether it violates at once.
-fn at_once(run: &Run, step: usize) -> Vec<Choice<Counterfoil>> {
-    let (world, state) = (&run.replay.world, &run.replay.states[step]);
-    let taken = run.next_action(step);
-    let choices = world.enabled(state).into_iter().enumerate().map(|(index, action)| {
-        let next = world.apply(state, &action);
-        let violates = run.violates(&next);
-        Choice {
-            number: index + 1,
-            text: describe(world, &action),
-            kind: action.kind(),
-            actor: action.actor().map(|actor| actor.to_string()),
-            is_fair: world.is_fair(state, &action),
-            is_taken: taken == Some(&action),
-            leads: if violates { Leads::Violates } else { Leads::Unknown },
-            action,
-        }
-    });
-    choices.collect()
 }
