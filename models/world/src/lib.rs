@@ -53,7 +53,7 @@ pub mod emit;
 pub mod explain;
 pub mod interned;
 pub mod itf;
-mod lanes;
+pub mod lanes;
 pub mod messages;
 pub mod minimise;
 pub mod network;

@@ -10,6 +10,7 @@ use crate::replay::{Outcome, Replay, replay};
 use crate::scenario::{Outside, Scenario};
 use counterfoil_protocol::{Actor, Address, Rule};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,7 @@ pub struct Trace<P: Protocol> {
     /// The command that finds the run again.
     pub command: String,
     /// The states in the file that it was read from, to compare with.
-    stored: Vec<Map<String, Value>>,
+    stored: Vec<Box<RawValue>>,
 }
 
 /// Which kind of property a trace is about.
@@ -167,6 +168,15 @@ pub enum TraceError {
     },
 }
 
+/// What is read of a file. The states may be many and large, and are only looked at one by one.
+#[derive(Deserialize)]
+struct File<'a> {
+    #[serde(rename = "#check")]
+    check: Option<Value>,
+    #[serde(borrow)]
+    states: Option<&'a RawValue>,
+}
+
 /// What is read of the section `#check`.
 #[derive(Deserialize)]
 #[serde(bound = "")]
@@ -224,8 +234,9 @@ impl<P: Protocol> Trace<P> {
         all.find(|property| property.name == self.property).map_or("", |found| found.statement)
     }
 
-    /// The states of the file that it was read from; none if it was not read from a file.
-    pub fn stored(&self) -> &[Map<String, Value>] {
+    /// The states of the file that it was read from, as they are written there; none if it was not
+    /// read from a file.
+    pub fn stored(&self) -> &[Box<RawValue>] {
         &self.stored
     }
 
@@ -253,7 +264,7 @@ impl<P: Protocol> Trace<P> {
             "description": format!("{}: {}", self.property, self.statement()),
             "varTypes": types,
         });
-        let states: Vec<Value> = replay.values.iter().cloned().map(Value::Object).collect();
+        let states = replay.values().map(|state| Value::Object(state).to_string()).collect();
         let back_to = match self.kind {
             Kind::Safety => String::new(),
             Kind::Liveness => {
@@ -264,7 +275,7 @@ impl<P: Protocol> Trace<P> {
             "{{\n\"#meta\": {meta},\n\"vars\": {vars},\n\"states\": {states},\n{back_to}\
              \"#check\": {section}\n}}\n",
             vars = json!(names),
-            states = lines(&states),
+            states = whole_lines(states),
             section = self.section(replay),
         )
     }
@@ -306,17 +317,18 @@ impl<P: Protocol> Trace<P> {
     pub fn load(path: &Path) -> Result<Self, TraceError> {
         let to = || path.to_owned();
         let bytes = read(path)?;
-        let mut file: Value = serde_json::from_slice(&bytes).map_err(|source| {
+        let file: File = serde_json::from_slice(&bytes).map_err(|source| {
             if source.is_eof() {
                 TraceError::Truncated { path: to(), source }
+            } else if source.is_data() {
+                TraceError::NoTrace { path: to() }
             } else {
                 TraceError::Damaged { path: to(), source }
             }
         })?;
-        let section = file.get_mut("#check").map(Value::take).unwrap_or_default();
+        let section = file.check.unwrap_or_default();
         let version = section.get("version").and_then(Value::as_u64);
         let version = version.ok_or_else(|| TraceError::NoTrace { path: to() })?;
-        drop(bytes);
         if version == 0 {
             return Err(TraceError::NoTrace { path: to() });
         }
@@ -334,9 +346,13 @@ impl<P: Protocol> Trace<P> {
         let Some(kind) = kind_of::<P>(&property) else {
             return Err(TraceError::NoSuchProperty { path: to(), property });
         };
-        let stored: Vec<Map<String, Value>> =
-            serde_json::from_value(file.get_mut("states").map(Value::take).unwrap_or_default())
-                .map_err(|source| TraceError::Section { path: to(), source })?;
+        let states = file.states.map_or("null", RawValue::get);
+        let stored: Vec<Box<RawValue>> = serde_json::from_str(states)
+            .map_err(|source| TraceError::Section { path: to(), source })?;
+        if stored.iter().any(|state| !state.get().starts_with('{')) {
+            let source = serde::de::Error::custom("a state is no object");
+            return Err(TraceError::Section { path: to(), source });
+        }
         Ok(Trace {
             scenario: section.scenario,
             engine: section.engine,
@@ -438,6 +454,10 @@ fn plain(of: &impl Serialize) -> Value {
 
 /// A list with each item on a line of its own.
 fn lines(items: &[Value]) -> String {
-    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    whole_lines(items.iter().map(ToString::to_string).collect())
+}
+
+/// The same, of what is text already.
+fn whole_lines(items: Vec<String>) -> String {
     if items.is_empty() { "[]".to_owned() } else { format!("[\n{}\n]", items.join(",\n")) }
 }

@@ -264,10 +264,10 @@ pub fn origins<P: Protocol>(replay: &Replay<P>, step: usize, violation: &Violati
 
 fn origin<P: Protocol>(replay: &Replay<P>, step: usize, fact: &Fact, shown: String) -> Origin {
     let entries = fact.path.split_first().and_then(|(name, path)| {
-        let keys = keys(at(replay.process(step, name)?, path)?);
+        let keys = keys(at(&replay.process(step, name)?, path)?);
         let of = |key: String| {
             let path = [&fact.path[..], std::slice::from_ref(&key)].concat();
-            (key, Written::at(replay, written(replay, step, &path).unwrap_or(0)))
+            (key, Written::at(replay, replay.written(step, &path).unwrap_or(0)))
         };
         Some(keys.into_iter().map(of).collect())
     });
@@ -275,18 +275,9 @@ fn origin<P: Protocol>(replay: &Replay<P>, step: usize, fact: &Fact, shown: Stri
         fact: fact.clone(),
         shown,
         place: way(&fact.path),
-        written: written(replay, step, &fact.path).map(|step| Written::at(replay, step)),
+        written: replay.written(step, &fact.path).map(|step| Written::at(replay, step)),
         entries: entries.unwrap_or_default(),
     }
-}
-
-/// The last step up to `step` that changed the value at the end of `path`.
-pub fn written<P: Protocol>(replay: &Replay<P>, step: usize, path: &[String]) -> Option<usize> {
-    let (name, path) = path.split_first()?;
-    let value = |state: usize| at(replay.process(state, name)?, path);
-    (0..=step).find(|state| value(*state).is_some())?;
-    let changed = |state: &usize| *state > 0 && value(*state) != value(*state - 1);
-    Some((0..=step).rev().find(changed).unwrap_or(0))
 }
 
 impl Written {

@@ -1,12 +1,11 @@
 //! Shows saved traces.
 //!
-//! Exit codes: 0 shown · 2 usage · 4 the run no longer goes as it is written · 5 unreadable.
+//! Exit codes: 0 shown · 2 usage · 3 the terminal cannot be used · 4 the run no longer goes as it is
+//! written · 5 unreadable · 130 interrupted.
 
 use clap::{Parser, Subcommand};
 use counterfoil_viewer::export::{Export, ExportError};
-use counterfoil_world::{Counterfoil, Outcome, Style, Trace, draw, replay};
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use counterfoil_viewer::view::{View, ViewError};
 use std::process::ExitCode;
 
 /// Shows saved traces.
@@ -19,55 +18,41 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Draw the run as a space-time diagram, and say why the property is violated.
-    View {
-        /// The trace: NAME.itf.json
-        file: PathBuf,
-        /// Use only letters and signs of ASCII.
-        #[arg(long)]
-        ascii: bool,
-        /// Use no colour, also on a terminal. So does NO_COLOR in the environment.
-        #[arg(long)]
-        plain: bool,
-    },
+    /// Show the run as a space-time diagram, and why the property is violated: in a viewer on a
+    /// terminal, as text anywhere else.
+    View(View),
     /// Write the run in the form of another tool.
     Export(Export),
 }
 
-/// A file cannot be written.
+/// What was asked for cannot be done here.
 const USAGE: u8 = 2;
+/// It could not be carried out.
+const NOT_DONE: u8 = 3;
 /// The run no longer goes as it is written.
 const DIVERGED: u8 = 4;
 /// The file cannot be read, or is no trace.
 const UNREADABLE: u8 = 5;
+/// It was interrupted.
+const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::View { file, ascii, plain } => {
-            let no_colour = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
-            let colour = !plain && !no_colour && std::io::stdout().is_terminal();
-            let name = Some(file.display().to_string());
-            view(&file, &Style { ascii, colour, file: name, ..Style::default() })
-        }
+        Command::View(what) => view(&what),
         Command::Export(what) => export(&what),
     }
 }
 
-fn view(file: &Path, style: &Style) -> ExitCode {
-    let trace: Trace<Counterfoil> = match Trace::load(file) {
-        Ok(trace) => trace,
-        Err(error) => {
-            eprintln!("trace: {error}");
-            return ExitCode::from(UNREADABLE);
-        }
-    };
-    let replay = replay(&trace);
-    // Whoever reads may have seen enough: a closed pipe is no error.
-    let _ = std::io::stdout().write_all(draw(&trace, &replay, style).as_bytes());
-    match replay.outcome {
-        Outcome::Diverged(_) => ExitCode::from(DIVERGED),
-        Outcome::Holds { .. } | Outcome::Violated { .. } => ExitCode::SUCCESS,
-    }
+fn view(what: &View) -> ExitCode {
+    let Err(error) = what.run() else { return ExitCode::SUCCESS };
+    eprintln!("trace: {error}");
+    ExitCode::from(match error {
+        ViewError::Trace(_) => UNREADABLE,
+        ViewError::NoTerminal => USAGE,
+        ViewError::Terminal(_) => NOT_DONE,
+        ViewError::Diverged(_) => DIVERGED,
+        ViewError::Interrupted => INTERRUPTED,
+    })
 }
 
 fn export(what: &Export) -> ExitCode {
@@ -76,6 +61,6 @@ fn export(what: &Export) -> ExitCode {
     ExitCode::from(match error {
         ExportError::Trace(_) => UNREADABLE,
         ExportError::Diverged { .. } => DIVERGED,
-        ExportError::Write { .. } => USAGE,
+        ExportError::Write { .. } => NOT_DONE,
     })
 }
