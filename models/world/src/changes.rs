@@ -50,7 +50,7 @@ fn compare(
 }
 
 /// The parts of a value that has named parts. An option is taken for its content.
-fn children(value: &Value) -> Option<Vec<(String, Value)>> {
+pub fn children(value: &Value) -> Option<Vec<(String, Value)>> {
     let fields = content(value)?.as_object()?;
     if let Some(Value::Array(entries)) = fields.get("#map") {
         return Some(entries.iter().map(|e| (key_text(&e[0]), e[1].clone())).collect());

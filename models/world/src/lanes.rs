@@ -35,22 +35,10 @@ impl Line {
 }
 
 impl Lanes {
-    /// The actors of a run, in the order in which their messages go the shortest ways.
     pub(crate) fn of<P: Protocol>(replay: &Replay<P>) -> Self {
-        /// More orders than those of this many are not tried.
-        const ORDERED_MAX: usize = 6;
-        let mut best = replay.actors();
-        let distance = |order: &[Actor]| -> usize {
-            let place = |actor| order.iter().position(|other| *other == actor).unwrap_or(0);
-            replay.messages.iter().map(|m| place(m.src).abs_diff(place(m.dst))).sum()
-        };
-        if best.len() <= ORDERED_MAX {
-            let mut orders = Vec::new();
-            permute(&mut Vec::new(), &best, &mut orders);
-            best = orders.into_iter().min_by_key(|order| distance(order)).unwrap_or(best);
-        }
-        let room = (WIDTH - WORDS_MIN - FIRST_LANE) / best.len().max(1);
-        Lanes { pitch: room.clamp(8, 15), actors: best }
+        let actors = order(replay);
+        let room = (WIDTH - WORDS_MIN - FIRST_LANE) / actors.len().max(1);
+        Lanes { pitch: room.clamp(8, 15), actors }
     }
 
     pub(crate) fn place(&self, actor: Actor) -> usize {
@@ -95,6 +83,23 @@ impl Lanes {
         let start = if rightwards { src + 1 + space } else { src - self.pitch + 1 + space };
         row[start..start + label.len()].copy_from_slice(&label);
     }
+}
+
+/// The actors of a run, in the order in which their messages go the shortest ways.
+pub fn order<P: Protocol>(replay: &Replay<P>) -> Vec<Actor> {
+    /// More orders than those of this many are not tried.
+    const ORDERED_MAX: usize = 6;
+    let mut best = replay.actors();
+    let distance = |order: &[Actor]| -> usize {
+        let place = |actor| order.iter().position(|other| *other == actor).unwrap_or(0);
+        replay.messages.iter().map(|m| place(m.src).abs_diff(place(m.dst))).sum()
+    };
+    if best.len() <= ORDERED_MAX {
+        let mut orders = Vec::new();
+        permute(&mut Vec::new(), &best, &mut orders);
+        best = orders.into_iter().min_by_key(|order| distance(order)).unwrap_or(best);
+    }
+    best
 }
 
 fn permute(chosen: &mut Vec<Actor>, rest: &[Actor], orders: &mut Vec<Vec<Actor>>) {

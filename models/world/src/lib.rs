@@ -51,7 +51,7 @@ pub mod diagram;
 pub mod explain;
 pub mod interned;
 pub mod itf;
-mod lanes;
+pub mod lanes;
 pub mod messages;
 pub mod minimise;
 pub mod network;
