@@ -124,8 +124,10 @@ fn entry(story: &Story) -> Markup {
     html! {
         li {
             a href=(format!("{}.html", story.name)) {
-                svg viewBox=(view) width=(layout.width / 2) height=(layout.height / 2)
-                    aria-hidden="true" { (svg::drawing(story, &layout)) }
+                span.small {
+                    svg viewBox=(view) width=(layout.width / 2) height=(layout.height / 2)
+                        aria-hidden="true" { (svg::drawing(story, &layout)) }
+                }
                 span.text {
                     b { (story.headline()) }
                     span { (story.statement) }

@@ -157,12 +157,12 @@ fn panes(story: &Story) -> Markup {
     html! {
         aside #panes aria-label="the chosen step" {
             div.controls role="group" aria-label="choose a step" {
-                button #first type="button" title="first (g)" { "⏮" span.hidden { "first step" } }
+                button #first type="button" title="first (g)" { "|◀" span.hidden { "first step" } }
                 button #back type="button" title="back (h or ←)" { "◀" span.hidden { "step back" } }
                 input #slider type="range" min="0" max=(story.steps.len()) value="0"
                     aria-label="step";
                 button #forth type="button" title="forth (l or →)" { "▶" span.hidden { "step forth" } }
-                button #end type="button" title="last (G)" { "⏭" span.hidden { "last step" } }
+                button #end type="button" title="last (G)" { "▶|" span.hidden { "last step" } }
                 @if let Verdict::Violated { .. } = story.verdict {
                     button #bad type="button" title="violation (v)" { "✗" span.hidden { "to the violation" } }
                 }

@@ -209,7 +209,7 @@ impl Story {
             without: without.iter().map(|rule| RuleOff::of(*rule)).collect(),
             engine: trace.engine.clone(),
             command: trace.command.clone(),
-            terms: glossary::terms(&messages, &steps, &fields::ways(replay)),
+            terms: glossary::terms(&messages, &steps),
             actors: order.iter().map(|actor| Lane::of(replay, *actor)).collect(),
             start: match start {
                 Start::Warm => "every scheduler has met every node",

@@ -24,7 +24,7 @@ const HEADS: u32 = 42;
 /// What is left below the last row for what is still in flight.
 const FOOT: u32 = 40;
 /// How wide a letter is, about.
-const LETTER: f64 = 6.7;
+const LETTER: f64 = 7.3;
 /// How wide a diagram is, words included, for up to eight actors.
 const WIDTH: u32 = 760;
 /// How wide the words are at least.

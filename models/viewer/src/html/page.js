@@ -46,7 +46,7 @@
       const changed = at > 0 && one.written.some(([when]) => when === at);
       const lives = now && now[1] !== null;
       if (!lives && !changed) continue;
-      if (!still && one.written.length === 1 && one.written[0][0] === 0) continue;
+      if (!still && (one.empty || one.written.length === 1 && one.written[0][0] === 0)) continue;
       if (one.process !== process) {
         process = one.process;
         const lane = data.actors.find(lane => lane.name === actorOf);

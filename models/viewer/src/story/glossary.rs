@@ -181,13 +181,13 @@ const WHERE_FOUND: [(&str, Term); 25] = [
 ];
 
 /// The words that a run uses, with what they mean.
-pub(super) fn terms(messages: &[Message], steps: &[Step], ways: &[String]) -> Vec<Term> {
+pub(super) fn terms(messages: &[Message], steps: &[Step]) -> Vec<Term> {
     let mut texts: Vec<&str> = messages.iter().map(|message| message.label.as_str()).collect();
     for step in steps {
         texts.push(&step.what);
         texts.extend(step.decisions.iter().map(String::as_str));
+        texts.extend(step.changes.iter().map(|change| change.way.as_str()));
     }
-    texts.extend(ways.iter().map(String::as_str));
     let used = |word: &str| {
         let is_word = |text: &&str| {
             text.split(|c: char| !c.is_alphanumeric()).any(|part| part.eq_ignore_ascii_case(word))
@@ -267,11 +267,27 @@ pub fn rule(rule: Rule) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::story::{Change, Sort};
 
     #[test]
     fn words_are_told_of_where_they_occur() {
-        let ways = ["durable.allocations[s1.1:n1#0].at".to_owned()];
-        let words: Vec<&str> = terms(&[], &[], &ways).iter().map(|term| term.word).collect();
+        let change = Change {
+            mark: '-',
+            way: "n1.durable.allocations[s1.1:n1#0].at".to_owned(),
+            before: None,
+            after: None,
+            named: false,
+        };
+        let step = Step {
+            what: "n1 crashes and starts again".to_owned(),
+            sort: Sort::Fault,
+            actor: None,
+            decisions: Vec::new(),
+            changes: vec![change],
+            sent: Vec::new(),
+            notes: Vec::new(),
+        };
+        let words: Vec<&str> = terms(&[], &[step]).iter().map(|term| term.word).collect();
         assert!(words.contains(&"allocation") && words.contains(&"node"), "{words:?}");
         assert!(!words.contains(&"delta"), "{words:?}");
     }
