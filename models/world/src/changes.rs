@@ -1,10 +1,11 @@
 //! What differs between two values, where, and in few words.
 
 use crate::itf::{NONE, content, inner, key_text};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// A place where two values differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// The way to it, by field and key.
     pub path: Vec<String>,
@@ -192,6 +193,7 @@ pub fn label(message: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Serialize;
     use serde_json::json;
 
     fn state(version: &str, claims: &[(&str, &str)]) -> Value {

@@ -1,134 +1,82 @@
-//! Why a property is violated: the clause with its values, and the step that wrote each of them.
+//! Why a property is violated, in text: [`Why`] told to people.
 
-use crate::changes::{at, keys, way};
-use crate::cluster::{Cluster, World};
-use crate::messages::Message;
+use crate::choices::{Claim, LastSafe, STATES_MAX};
 use crate::protocol::Protocol;
-use crate::replay::{Outcome, Replay, describe};
-use crate::trace::{Kind, Trace};
-use counterfoil_properties::{Fact, Violation};
-use std::collections::HashSet;
+use crate::replay::Replay;
+use crate::trace::Trace;
+use crate::why::{Concerned, ForEver, LastChoice, Origin, Verdict, Why, Written};
 use std::fmt::Write;
 
 /// How wide the text is.
 const WIDTH: usize = 100;
 
-/// A fact of a violation, and where its value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The fact.
-    pub fact: Fact,
-    /// The step that last wrote its value; 0 if it stood so at the start, `None` if it stands in no
-    /// process.
-    pub written: Option<usize>,
-    /// The same for every entry, if the value is a map: its key, and the step that last wrote it.
-    pub entries: Vec<(String, usize)>,
-}
+/// How many of the safe actions of a step are told.
+const SAFE_MAX: usize = 4;
 
-/// Where the values of a violation at `step` come from.
-pub fn origins<P: Protocol>(replay: &Replay<P>, step: usize, violation: &Violation) -> Vec<Origin> {
-    violation.facts.iter().map(|fact| origin(replay, step, fact)).collect()
-}
-
-fn origin<P: Protocol>(replay: &Replay<P>, step: usize, fact: &Fact) -> Origin {
-    let entries = fact.path.split_first().and_then(|(name, path)| {
-        let keys = keys(at(replay.process(step, name)?, path)?);
-        let of = |key: String| {
-            let path = [&fact.path[..], std::slice::from_ref(&key)].concat();
-            (key, written(replay, step, &path).unwrap_or(0))
-        };
-        Some(keys.into_iter().map(of).collect())
-    });
-    let written = written(replay, step, &fact.path);
-    Origin { fact: fact.clone(), written, entries: entries.unwrap_or_default() }
-}
-
-/// The last step up to `step` that changed the value at the end of `path`.
-fn written<P: Protocol>(replay: &Replay<P>, step: usize, path: &[String]) -> Option<usize> {
-    let (name, path) = path.split_first()?;
-    let value = |state: usize| at(replay.process(state, name)?, path);
-    (0..=step).find(|state| value(*state).is_some())?;
-    let changed = |state: &usize| *state > 0 && value(*state) != value(*state - 1);
-    Some((0..=step).rev().find(changed).unwrap_or(0))
-}
+/// How many messages are told.
+const MESSAGES_MAX: usize = 8;
 
 /// Why the property is violated, in text: the clause, its values with the steps that wrote them,
-/// and the messages concerned. If it is not, what came of the run instead.
+/// the messages concerned, the last safe choice, and one sentence. If it is not, what came of the
+/// run instead.
 pub fn why<P: Protocol>(trace: &Trace<P>, replay: &Replay<P>) -> String {
+    text(&Why::of(trace, replay))
+}
+
+/// The same, of what is known already.
+pub fn text(why: &Why) -> String {
     let mut text = String::new();
-    match &replay.outcome {
-        Outcome::Holds { because } => {
-            push(&mut text, "why   ", &format!("{} holds: {because}", trace.property));
+    match why.verdict {
+        Verdict::Holds => {
+            push(&mut text, "why     ", &format!("{} holds: {}", why.property, why.because));
+            return text;
         }
-        Outcome::Diverged(divergence) => push(&mut text, "why   ", &divergence.to_string()),
-        Outcome::Violated { step, violation } => {
-            push(&mut text, "why   ", &format!("it is false that {}", violation.clause));
-            let origins = origins(replay, *step, violation);
-            for (origin, value) in origins.iter().zip(values(&violation.facts)) {
-                push(&mut text, "      · ", &sentence(replay, origin, &value));
-            }
-            for message in concerned(replay, *step, &origins) {
-                push(&mut text, "      ", &message.to_string());
-                push(&mut text, "         ", &message.text);
-            }
-            match trace.kind {
-                Kind::Safety => {}
-                Kind::Liveness => push(&mut text, "for ever  ", &for_ever(trace, replay)),
-            }
+        Verdict::Diverged => {
+            push(&mut text, "why     ", &why.because);
+            return text;
         }
+        Verdict::Violated => {}
     }
+    push(&mut text, "why     ", &format!("it is false that {}", why.clause));
+    for origin in &why.facts {
+        push(&mut text, "        · ", &fact(origin));
+    }
+    told_messages(&mut text, &why.messages);
+    if let Some(for_ever) = &why.for_ever {
+        push(&mut text, "for ever  ", &repeated(for_ever));
+    }
+    match &why.choice {
+        LastChoice::At(last) => told_choice(&mut text, last),
+        LastChoice::Never => {
+            let never = "none was safe: whatever else happens without faults and outside inputs, it \
+                         comes to this from the start on";
+            push(&mut text, "choice  ", never);
+        }
+        LastChoice::NotKnown => {
+            let unknown = format!("not known: more than {STATES_MAX} states can follow");
+            push(&mut text, "choice  ", &unknown);
+        }
+        LastChoice::None => {}
+    }
+    push(&mut text, "in short  ", &why.sentence);
     text
 }
 
-/// The values of facts. What two long ones have in common is left out.
-fn values(facts: &[Fact]) -> Vec<String> {
-    const LONG: usize = 80;
-    let mut values: Vec<String> = facts.iter().map(|fact| fact.value.clone()).collect();
-    let mut long = values.iter().filter(|value| value.len() > LONG);
-    if let (Some(one), Some(other)) = (long.next(), long.next()) {
-        let common = common(one, other);
-        let start = common.find("{ ").map_or(0, |at| at + 2);
-        let end = common.rfind(", ").unwrap_or(start).max(start);
-        let inner = common[start..end].to_owned();
-        if inner.len() > LONG / 2 {
-            values.iter_mut().for_each(|value| *value = value.replacen(&inner, "…", 1));
-        }
-    }
-    values
-}
-
-/// The longest text that is in both.
-fn common<'a>(one: &'a str, other: &str) -> &'a str {
-    let others: Vec<char> = other.chars().collect();
-    let mut best = (0, 0);
-    // By place in `other`: how much before it is the same as before the place in `one`.
-    let mut same = vec![0; others.len() + 1];
-    for (at, letter) in one.char_indices() {
-        for index in (0..others.len()).rev() {
-            let length = if others[index] == letter { same[index] + letter.len_utf8() } else { 0 };
-            same[index + 1] = length;
-            if length > best.1 {
-                best = (at + letter.len_utf8(), length);
-            }
-        }
-    }
-    &one[best.0 - best.1..best.0]
-}
-
-fn sentence<P: Protocol>(replay: &Replay<P>, origin: &Origin, value: &str) -> String {
-    let Fact { name, path, .. } = &origin.fact;
-    let mut text = format!("{name} = {value}");
-    if path.is_empty() {
+/// A fact, and what wrote it.
+fn fact(origin: &Origin) -> String {
+    let Origin { fact, shown, place, .. } = origin;
+    let mut text = format!("{} = {shown}", fact.name);
+    if fact.path.is_empty() {
         text.push_str(" (what truly happened)");
         return text;
     }
-    let _ = write!(text, " ({})", way(path));
-    match origin.written {
-        Some(step) if origin.entries.is_empty() => {
-            let _ = write!(text, ", {}", when(replay, step));
+    let _ = write!(text, " ({place})");
+    match &origin.written {
+        Some(written) if origin.entries.is_empty() => {
+            let _ = write!(text, ", {}", when(written));
         }
         Some(_) => {
-            let entry = |(key, step): &(String, usize)| format!("{key} {}", when(replay, *step));
+            let entry = |(key, written): &(String, Written)| format!("{key} {}", when(written));
             let entries: Vec<String> = origin.entries.iter().map(entry).collect();
             let _ = write!(text, ": {}", entries.join("; "));
         }
@@ -138,97 +86,91 @@ fn sentence<P: Protocol>(replay: &Replay<P>, origin: &Origin, value: &str) -> St
 }
 
 /// When something was written, and what happened then.
-fn when<P: Protocol>(replay: &Replay<P>, step: usize) -> String {
-    let Some(was) = step.checked_sub(1).and_then(|index| replay.steps.get(index)) else {
-        return "as at the start".to_owned();
-    };
-    let arrived = replay.messages.iter().find(|message| message.arrivals().any(|at| at == step));
-    let message = arrived.map_or_else(String::new, |message| format!(" ({})", message.name()));
-    format!("written at step {step}: {}{message}", was.action)
+fn when(written: &Written) -> String {
+    let Written { step, action, message } = written;
+    match (step, message) {
+        (0, _) => "as at the start".to_owned(),
+        (step, Some(message)) => format!("written at step {step}: {action} ({message})"),
+        (step, None) => format!("written at step {step}: {action}"),
+    }
 }
 
-/// The messages that arrived when a value was written or the property was violated, and those that
-/// they overtook.
-fn concerned<'a, P: Protocol>(
-    replay: &'a Replay<P>,
-    step: usize,
-    origins: &[Origin],
-) -> Vec<&'a Message> {
-    let mut steps: Vec<usize> = origins.iter().filter_map(|origin| origin.written).collect();
-    steps.extend(origins.iter().flat_map(|origin| &origin.entries).map(|(_, step)| *step));
-    steps.push(step);
-    let arrived = |message: &Message| message.arrivals().any(|arrival| steps.contains(&arrival));
-    let chosen = replay.messages.iter().filter(|message| {
-        let overtaken = message.overtaken_by.and_then(|by| replay.messages.get(by - 1));
-        arrived(message) || overtaken.is_some_and(arrived)
-    });
-    chosen.collect()
+/// The messages concerned: those that made a difference with it, and the others.
+fn told_messages(text: &mut String, messages: &[Concerned]) {
+    let mut lead = "message ";
+    for message in messages.iter().take(MESSAGES_MAX) {
+        let Concerned { name, label, src, dst, history, .. } = message;
+        let late: Vec<String> = message
+            .differences
+            .iter()
+            .filter(|difference| difference.is_late())
+            .map(|difference| format!("; it {difference}"))
+            .collect();
+        let line = format!("{name} {label} {src} → {dst}: {history}{}", late.concat());
+        push(text, lead, &line);
+        push(text, "           ", &message.says);
+        lead = "        ";
+    }
+    if messages.len() > MESSAGES_MAX {
+        push(text, lead, &format!("and {} more", messages.len() - MESSAGES_MAX));
+    } else if !messages.is_empty() && messages.iter().all(|m| m.differences.is_empty()) {
+        push(text, lead, "none of them was late, lost, copied or overtaken");
+    }
 }
 
 /// Why the run can go on so for ever although nothing fair is put off for ever.
-fn for_ever<P: Protocol>(trace: &Trace<P>, replay: &Replay<P>) -> String {
-    let last = trace.steps.len();
-    let start = trace.back_to.unwrap_or(last);
-    if start == last {
-        return format!("after step {last} nothing fair changes anything any more");
-    }
-    let repeat = match start + 1 == last {
+fn repeated(for_ever: &ForEver) -> String {
+    let Some((first, last)) = for_ever.repeats else {
+        return format!("after step {} nothing fair changes anything any more", for_ever.stem);
+    };
+    let repeat = match first == last {
         true => format!("step {last} repeats, and it is no fault"),
-        false => format!("steps {} to {last} repeat, and no fault is among them", start + 1),
+        false => format!("steps {first} to {last} repeat, and no fault is among them"),
     };
-    let index = P::liveness().iter().position(|property| property.name == trace.property);
-    let goal = |state: &Cluster<P>| {
-        index.is_none_or(|index| P::goal(&replay.world, state, index).is_none())
-    };
-    match closure(&replay.world, &replay.states[start]) {
-        Some(states) if !states.iter().any(goal) => format!(
+    match (for_ever.states, for_ever.left_out.is_empty()) {
+        (Some(states), _) => format!(
             "{repeat}; whatever else may happen without faults and outside inputs, the goal is false \
-             in each of the {} states that can follow",
-            states.len()
+             in each of the {states} states that can follow"
         ),
-        Some(_) | None => format!("{repeat}; fair and not among them: {}", left_out(trace, replay)),
+        (None, false) => {
+            format!("{repeat}; fair and not among them: {}", for_ever.left_out.join("; "))
+        }
+        (None, true) => format!("{repeat}; nothing else is fair and would change something"),
     }
 }
 
-/// Every state that fair steps lead to from `state`, if they are not too many to tell.
-fn closure<P: Protocol>(world: &World<P>, state: &Cluster<P>) -> Option<HashSet<Cluster<P>>> {
-    const STATES_MAX: usize = 4_000;
-    let mut seen = HashSet::from([state.clone()]);
-    let mut queue = vec![state.clone()];
-    while let Some(state) = queue.pop() {
-        for action in world.enabled(&state) {
-            if world.is_fair(&state, &action) {
-                let next = world.apply(&state, &action);
-                if seen.insert(next.clone()) {
-                    queue.push(next);
-                }
-            }
+/// The last safe choice, and what was safe.
+fn told_choice(text: &mut String, last: &LastSafe) {
+    let LastSafe { step, taken, enabled, safe, unfair, claim } = last;
+    let actions = if *enabled == 1 { "action" } else { "actions" };
+    let kept = match claim {
+        Claim::ForGood => format!("step {step} was the last safe one: {taken}"),
+        Claim::NextStep => format!("step {step}: {taken}"),
+    };
+    push(text, "choice  ", &kept);
+    let many = match (safe.len(), claim) {
+        (0, Claim::ForGood) => {
+            format!("none of the {enabled} enabled {actions} was: nothing had to happen")
         }
-        if seen.len() > STATES_MAX {
-            return None;
+        (0, Claim::NextStep) => format!("each of the {enabled} enabled {actions} violates at once"),
+        (count, Claim::ForGood) => {
+            format!(
+                "safe were {count} of {enabled} enabled {actions}: after them it can be avoided for good"
+            )
         }
+        (count, Claim::NextStep) => format!(
+            "{count} of {enabled} enabled {actions} would not have violated at once; whether it could \
+             be avoided for good is not known: more than {STATES_MAX} states can follow"
+        ),
+    };
+    push(text, "        ", &many);
+    for (index, action) in safe.iter().take(SAFE_MAX).enumerate() {
+        let fault = if index + unfair >= safe.len() { " (a fault, or from outside)" } else { "" };
+        push(text, "        · ", &format!("{action}{fault}"));
     }
-    Some(seen)
-}
-
-/// What is fair and would change something on the loop, and is never taken in it.
-fn left_out<P: Protocol>(trace: &Trace<P>, replay: &Replay<P>) -> String {
-    let (start, last) = (trace.back_to.unwrap_or_default(), trace.steps.len());
-    let repeated = &trace.steps[start..];
-    let mut left_out: Vec<String> = Vec::new();
-    for state in &replay.states[start..last] {
-        let enabled = replay.world.enabled(state).into_iter();
-        let fair = enabled.filter(|action| replay.world.is_fair(state, action));
-        let put_off = fair.filter(|action| {
-            !repeated.contains(action) && replay.world.apply(state, action) != *state
-        });
-        for action in put_off.map(|action| describe(&replay.world, &action)) {
-            if !left_out.contains(&action) {
-                left_out.push(action);
-            }
-        }
+    if safe.len() > SAFE_MAX {
+        push(text, "        · ", &format!("and {} more", safe.len() - SAFE_MAX));
     }
-    if left_out.is_empty() { "nothing".to_owned() } else { left_out.join("; ") }
 }
 
 /// Appends `text` after `lead`, broken at spaces to the width.
@@ -281,13 +223,6 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_longest_common_text_is_found() {
-        assert_eq!(common("abcdXefgh", "efghabcd1"), "abcd");
-        assert_eq!(common("äöü", "xöüy"), "öü");
-        assert_eq!(common("a", "b"), "");
-    }
 
     #[test]
     fn lines_are_broken_at_spaces_and_long_words_anywhere() {

@@ -45,6 +45,7 @@
 
 pub mod calmest;
 pub mod changes;
+pub mod choices;
 pub mod cluster;
 pub mod counterfoil;
 pub mod diagram;
@@ -64,7 +65,9 @@ pub mod shared;
 pub mod trace;
 pub mod view;
 pub mod walk;
+pub mod why;
 
+pub use choices::{Choice, Judge, Leads};
 pub use cluster::{Action, Cluster, Mail, World};
 pub use counterfoil::Counterfoil;
 pub use diagram::{Style, draw, render};
@@ -77,3 +80,4 @@ pub use scenario::{Expect, Fault, Scenario, ScenarioError};
 pub use shared::Shared;
 pub use trace::{Expected, Trace, TraceError};
 pub use view::View;
+pub use why::Why;

@@ -12,11 +12,12 @@ use crate::network::Flight;
 use crate::protocol::Protocol;
 use crate::shared::Shared;
 use counterfoil_protocol::Actor;
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt;
 
 /// A datagram or letter of a run, and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Message {
     /// Counts the messages of a run in the order of sending, from 1.
     pub number: usize,
@@ -41,7 +42,8 @@ pub struct Message {
 }
 
 /// What became of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// It is in flight at the end.
     InFlight,

@@ -32,7 +32,7 @@ pub struct Replay<P: Protocol> {
 }
 
 /// One step of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Step {
     /// What happened.
     pub action: String,
@@ -45,7 +45,8 @@ pub struct Step {
 }
 
 /// What came of a replay.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The property holds.
     Holds {
@@ -64,7 +65,8 @@ pub enum Outcome {
 }
 
 /// Where and how a replay went another way than what is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Divergence {
     /// An action cannot happen there.
     NotEnabled {
