@@ -6,11 +6,11 @@ pub mod glossary;
 
 use counterfoil_protocol::{Actor, Rule};
 use counterfoil_world::changes::{brief, way};
-use counterfoil_world::explain::why;
 use counterfoil_world::messages::{self, Fate};
 use counterfoil_world::replay::Step as Replayed;
 use counterfoil_world::scenario::Start;
 use counterfoil_world::trace::Kind;
+use counterfoil_world::why::Why;
 use counterfoil_world::{Action, Counterfoil, Outcome, Protocol, Replay, Scenario, Trace, lanes};
 use serde::Serialize;
 
@@ -53,8 +53,8 @@ pub struct Story {
     pub messages: Vec<Message>,
     /// For a run that repeats itself: the state to which the last step leads back.
     pub back_to: Option<usize>,
-    /// Why the property is violated, in text.
-    pub why: String,
+    /// Why the property is violated.
+    pub why: Why,
     /// Every value of every process, with the steps that wrote it.
     pub fields: Vec<Field>,
     /// What could happen, and after which steps.
@@ -218,7 +218,7 @@ impl Story {
             steps,
             messages,
             back_to: back_to.filter(|_| trace.kind == Kind::Liveness),
-            why: why(trace, replay),
+            why: Why::of(trace, replay),
             fields: fields::fields(replay),
             choices: choices::choices(trace, replay),
             kept,

@@ -1,11 +1,11 @@
-//! What could happen in every state of a run, and what would come of it.
+//! What could happen in every state of a run, and what it would lead to.
 
 use super::{Sort, sort};
 use counterfoil_world::changes::{brief, label};
+use counterfoil_world::choices::{Judge, Leads};
 use counterfoil_world::messages::{Fate, Message};
 use counterfoil_world::replay::describe;
-use counterfoil_world::trace::Kind;
-use counterfoil_world::{Action, Counterfoil, Protocol, Replay, Trace, itf};
+use counterfoil_world::{Action, Counterfoil, Replay, Trace, itf};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -16,9 +16,8 @@ pub struct Choice {
     pub what: String,
     /// What it is.
     pub sort: Sort,
-    /// From which state to which it could, and whether the property would be kept; for liveness,
-    /// whether the goal would be reached.
-    pub spans: Vec<(usize, usize, &'static str)>,
+    /// From which state to which it could, and what it would lead to.
+    pub spans: Vec<(usize, usize, Leads)>,
     /// The states in which it is what happened next.
     pub taken: Vec<usize>,
 }
@@ -27,21 +26,11 @@ pub struct Choice {
 pub(super) fn choices(trace: &Trace<Counterfoil>, replay: &Replay<Counterfoil>) -> Vec<Choice> {
     let mut found: Vec<Choice> = Vec::new();
     let mut places: HashMap<(String, Sort), usize> = HashMap::new();
-    let names = |all: &[counterfoil_world::protocol::Property]| {
-        all.iter().position(|property| property.name == trace.property)
-    };
+    let Some(mut judge) = Judge::new(&replay.world, &trace.property) else { return found };
     for (index, state) in replay.states.iter().enumerate() {
         let mut again: HashMap<String, usize> = HashMap::new();
         for action in replay.world.enabled(state) {
-            let next = replay.world.apply(state, &action);
-            let kept = match trace.kind {
-                Kind::Safety => names(Counterfoil::safety())
-                    .is_none_or(|property| !next.violated.contains_key(&property)),
-                Kind::Liveness => names(Counterfoil::liveness()).is_none_or(|property| {
-                    Counterfoil::goal(&replay.world, &next, property).is_none()
-                }),
-            };
-            let kept = if kept { "unknown" } else { "violates" };
+            let leads = judge.leads(state, &action);
             let mut what = words(replay, index, &action);
             // What cannot be told apart in words is counted.
             let times = again.entry(what.clone()).or_default();
@@ -56,8 +45,8 @@ pub(super) fn choices(trace: &Trace<Counterfoil>, replay: &Replay<Counterfoil>) 
             });
             let choice = &mut found[place];
             match choice.spans.last_mut() {
-                Some((_, last, same)) if *last + 1 == index && *same == kept => *last = index,
-                Some(_) | None => choice.spans.push((index, index, kept)),
+                Some((_, last, same)) if *last + 1 == index && *same == leads => *last = index,
+                Some(_) | None => choice.spans.push((index, index, leads)),
             }
             if trace.steps.get(index) == Some(&action) && index < replay.steps.len() {
                 choice.taken.push(index);
@@ -90,20 +79,19 @@ fn words(replay: &Replay<Counterfoil>, state: usize, action: &Action<Counterfoil
         | Action::Twin(_)
         | Action::Disconnect(..) => return said,
     };
-    let under_way = |message: &&Message| {
+    let is_this = |message: &&Message| {
         let is_over = match message.fate {
             Fate::Delivered(at) | Fate::Lost(at) | Fate::Dropped(at) | Fate::Spent(at) => {
                 at <= state
             }
             Fate::InFlight => false,
         };
-        let likely = message.label == what && message.text == text && message.sent <= state;
-        likely && !is_over
+        let from = format!("{} of {}", message.label, message.src);
+        let same = message.label == what && message.text == text && said.contains(&from);
+        same && message.sent <= state && !is_over
     };
-    let found = replay.messages.iter().find(under_way);
-    let names = |message: &Message| {
-        let to = format!("{} of {}", message.label, message.src);
-        said.contains(&to).then(|| said.replacen(&what, &format!("{what} {}", message.name()), 1))
-    };
-    found.and_then(names).unwrap_or(said)
+    match replay.messages.iter().find(is_this) {
+        Some(message) => said.replacen(&what, &format!("{what} {}", message.name()), 1),
+        None => said,
+    }
 }
