@@ -119,6 +119,42 @@ impl fmt::Display for Divergence {
 }
 
 impl<P: Protocol> Replay<P> {
+    /// The start of a run: nothing has happened in it yet.
+    pub fn begin(world: World<P>) -> Self {
+        let initial = world.initial();
+        Replay {
+            values: vec![state(&initial, 0, "init")],
+            messages: follow(std::slice::from_ref(&initial), &[]),
+            states: vec![initial],
+            steps: Vec::new(),
+            outcome: Outcome::Holds { because: "nothing has happened yet".to_owned() },
+            world,
+        }
+    }
+
+    /// Takes one more action, which must be enabled after the last step. What became of the
+    /// messages and what came of the run are not judged anew.
+    pub fn take(&mut self, action: &Action<P>) {
+        let index = self.steps.len();
+        let mut coverage = Coverage::new::<P>();
+        let after = self.world.step(&self.states[index], action, Some(&mut coverage));
+        let value = state(&after, index + 1, action.kind());
+        let changes = changes(&self.values[index]["processes"], &value["processes"]);
+        let changed = changes.first().and_then(|change| change.path.first());
+        let owner = |address: &&Address| {
+            changed.is_some_and(|name| *name == process_name(&after, **address))
+        };
+        let alone = after.processes.keys().find(owner).map(|address| address.actor);
+        self.steps.push(Step {
+            action: describe(&self.world, action),
+            actor: action.actor().or(alone),
+            decisions: coverage.arms.keys().map(|arm| words(&format!("{arm:?}"))).collect(),
+            changes,
+        });
+        self.values.push(value);
+        self.states.push(after);
+    }
+
     /// Whether the replay shows what it should.
     pub fn is_as_expected(&self, expect: Expected) -> bool {
         match (&self.outcome, expect) {
@@ -155,26 +191,22 @@ fn rank(actor: Actor) -> u8 {
 /// Runs a trace again: every action must be possible where it happens, every state must be the one
 /// that is written, if states are written, and in the end the property is judged.
 pub fn replay<P: Protocol>(trace: &Trace<P>) -> Replay<P> {
-    let world: World<P> = World::new(trace.scenario.clone());
-    let initial = world.initial();
-    let mut replay = Replay {
-        values: vec![state(&initial, 0, "init")],
-        states: vec![initial],
-        steps: Vec::new(),
-        messages: Vec::new(),
-        outcome: Outcome::Holds { because: String::new() },
-        world,
-    };
+    let mut replay = Replay::begin(World::new(trace.scenario.clone()));
     let diverged = replay.run(trace);
     replay.messages = follow(&replay.states, &trace.steps);
     replay.outcome = match diverged {
         Some(divergence) => Outcome::Diverged(divergence),
-        None => match trace.kind {
-            Kind::Safety => judge_safety(trace, &replay),
-            Kind::Liveness => judge_liveness(trace, &replay),
-        },
+        None => judge(trace, &replay),
     };
     replay
+}
+
+/// What came of the run of a trace that goes as it is written.
+pub fn judge<P: Protocol>(trace: &Trace<P>, replay: &Replay<P>) -> Outcome {
+    match trace.kind {
+        Kind::Safety => judge_safety(trace, replay),
+        Kind::Liveness => judge_liveness(trace, replay),
+    }
 }
 
 impl<P: Protocol> Replay<P> {
@@ -192,27 +224,15 @@ impl<P: Protocol> Replay<P> {
             if !enabled.contains(action) {
                 return Some(self.not_enabled(step, action, &enabled));
             }
-            let mut coverage = Coverage::new::<P>();
-            let after = self.world.step(before, action, Some(&mut coverage));
-            let value = state(&after, step, action.kind());
-            let difference = stored.get(step).and_then(|written| differs(step, written, &value));
+            self.take(action);
+            let value = &self.values[step];
+            let difference = stored.get(step).and_then(|written| differs(step, written, value));
             if difference.is_some() {
+                self.values.pop();
+                self.states.pop();
+                self.steps.pop();
                 return difference;
             }
-            let changes = changes(&self.values[index]["processes"], &value["processes"]);
-            let changed = changes.first().and_then(|change| change.path.first());
-            let owner = |address: &&Address| {
-                changed.is_some_and(|name| *name == process_name(&after, **address))
-            };
-            let alone = after.processes.keys().find(owner).map(|address| address.actor);
-            self.steps.push(Step {
-                action: describe(&self.world, action),
-                actor: action.actor().or(alone),
-                decisions: coverage.arms.keys().map(|arm| words(&format!("{arm:?}"))).collect(),
-                changes,
-            });
-            self.values.push(value);
-            self.states.push(after);
         }
         let (written, replayed) = (stored.len(), self.states.len());
         (written != 0 && written != replayed).then_some(Divergence::Length { written, replayed })
