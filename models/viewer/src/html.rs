@@ -125,7 +125,7 @@ fn header(story: &Story) -> Markup {
             h1 { (story.headline()) }
             p.facts {
                 (story.steps.len()) " steps · " (cast.join(", ")) " · scenario "
-                code { (story.scenario) }
+                code { (story.scenario) } " · " a href="#words" { "what the words mean" }
             }
             dl.brief {
                 dt { "What must be true" }
@@ -140,7 +140,7 @@ fn header(story: &Story) -> Markup {
                     dt { "All rules are on" }
                     dd {
                         "This run violated the property once, by a mistake that is mended. It is \
-                         kept so that the mistake does not come back. "
+                         kept so that the mistake does not come back."
                     }
                 }
             }
@@ -156,6 +156,7 @@ fn panes(story: &Story) -> Markup {
     };
     html! {
         aside #panes aria-label="the chosen step" {
+            div.bar {
             div.controls role="group" aria-label="choose a step" {
                 button #first type="button" title="first (g)" { "|◀" span.hidden { "first step" } }
                 button #back type="button" title="back (h or ←)" { "◀" span.hidden { "step back" } }
@@ -169,6 +170,7 @@ fn panes(story: &Story) -> Markup {
                 button #keys type="button" title="keys (?)" { "?" span.hidden { "keys" } }
             }
             p #said aria-live="polite" {}
+            }
             section.pane aria-labelledby="h-state" {
                 h2 #h-state { "State" }
                 div.tools {

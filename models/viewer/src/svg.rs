@@ -18,7 +18,7 @@ pub(crate) const ROOM: u32 = 12;
 /// How many lines of words a row has at most.
 pub(crate) const LINES_MAX: usize = 7;
 /// Where the first lane stands, beside the numbers of the steps and the rail of a loop.
-const FIRST_LANE: u32 = 96;
+const FIRST_LANE: u32 = 84;
 /// How high the names of the actors are.
 const HEADS: u32 = 42;
 /// What is left below the last row for what is still in flight.
@@ -74,10 +74,10 @@ impl Layout {
     pub(crate) fn of(story: &Story) -> Layout {
         let actors = story.actors.len() as u32;
         let pitch = match actors {
-            0..=3 => 104,
-            4 => 88,
-            5 => 76,
-            6..=8 => 60,
+            0..=3 => 84,
+            4 => 76,
+            5 => 68,
+            6..=8 => 58,
             9.. => 48,
         };
         let lanes: Vec<u32> = (0..actors).map(|lane| FIRST_LANE + lane * pitch).collect();
@@ -274,8 +274,8 @@ fn rail(story: &Story, layout: &Layout) -> Markup {
     html! {
         g.rail {
             title { "these steps repeat for ever" }
-            path d=(format!("M30 {last}H18Q12 {last} 12 {}V{}Q12 {first} 18 {first}H26", last - 6, first + 6)) {}
-            path.tip d=(format!("M32 {first}l-9 -5v10z")) {}
+            path d=(format!("M24 {last}H12Q6 {last} 6 {}V{}Q6 {first} 12 {first}H18", last - 6, first + 6)) {}
+            path.tip d=(format!("M24 {first}l-9 -5v10z")) {}
         }
     }
 }
@@ -288,7 +288,7 @@ fn numbers(story: &Story, layout: &Layout, violated: Option<usize>) -> Markup {
                 @if violated == Some(state) {
                     text.mark x="36" y=(row.y + 5) { "✗" }
                 }
-                text x="66" y=(row.y + 5) { (state) }
+                text x="60" y=(row.y + 5) { (state) }
             }
         }
     }

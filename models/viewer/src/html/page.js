@@ -90,12 +90,15 @@
     here.sort((one, other) => other[2] - one[2]);
     const sorts = { fault: " (a fault)", outside: " (from outside)", fair: "" };
     const signs = {
-      safe: ["✓", "keeps the property"], violates: ["✗", "violates the property"],
-      doomed: ["!", "after it, only a fault or something from outside could avert a violation"],
-      unknown: ["·", "does not violate it at once"],
+      safe: ["✓", "keeps the property", "keep the property"],
+      violates: ["✗", "violates the property", "violate the property"],
+      doomed: ["!", "leads to a violation, unless something from outside averts it",
+        "lead to a violation, unless something from outside averts it"],
+      unknown: ["·", "does not violate it at once", "do not violate it at once"],
     };
+    const over = data.violated && !data.liveness && at >= data.decisive;
     for (const [choice, leads, taken] of here) {
-      const [mark, says] = signs[leads];
+      const [mark, says] = over ? ["", "the property is violated already"] : signs[leads];
       const item = make("li", undefined, taken ? "taken" : "");
       const sign = make("span", mark, "sign");
       sign.title = says;
@@ -106,8 +109,9 @@
     }
     const counts = Object.keys(signs).map(leads => [leads, here.filter(one => one[1] === leads).length]);
     const told = counts.filter(([, count]) => count > 0)
-      .map(([leads, count]) => `${signs[leads][0]} ${count} ${signs[leads][1]}`);
-    const summary = make("p", here.length ? told.join(" · ") : "Nothing can happen any more.", "hint");
+      .map(([leads, count]) => `${signs[leads][0]} ${count} ${signs[leads][count === 1 ? 1 : 2]}`);
+    const summary = make("p", !here.length ? "Nothing can happen any more."
+      : over ? "The property is violated already." : told.join(" · "), "hint");
     id("choices").replaceChildren(summary, list);
   }
 

@@ -2,7 +2,9 @@
 
 use crate::story::Story;
 use counterfoil_world::choices::{Claim, LastSafe};
-use counterfoil_world::why::{Concerned, ForEver, LastChoice, Origin, Verdict, Why, Written};
+use counterfoil_world::why::{
+    Concerned, Difference, ForEver, LastChoice, Origin, Verdict, Why, Written,
+};
 use maud::{Markup, html};
 
 /// How many safe choices are told of.
@@ -37,8 +39,9 @@ pub(super) fn section(story: &Story) -> Markup {
 }
 
 fn violated(story: &Story, why: &Why) -> Markup {
-    let (telling, others): (Vec<&Concerned>, Vec<&Concerned>) =
+    let (mut telling, others): (Vec<&Concerned>, Vec<&Concerned>) =
         why.messages.iter().partition(|message| !message.differences.is_empty());
+    telling.sort_by_key(|message| message.worst().map(Difference::rank));
     html! {
         h2 #h-why { "Why" }
         p.sentence { (why.sentence) }

@@ -118,8 +118,7 @@ pub(super) fn copy(from: Point, to: Point, name: Option<&str>) -> Markup {
 
 /// It was lost: the line ends in a cross, short of where it should have gone.
 pub(super) fn lost(from: Point, to: Point, name: Option<&str>) -> Markup {
-    let length = from.way(to).0;
-    let end = from.along(to, length * 0.72, 0.0);
+    let end = Point { x: from.x + (to.x - from.x) * 0.72, y: to.y };
     let cross = format!("M{:.1} {:.1}l10 10m0 -10l-10 10", end.x - 5.0, end.y - 5.0);
     html! {
         g.lost { (straight("stroke", from, end)) path.cross d=(cross) {} (names(from, end, name)) }
