@@ -64,7 +64,7 @@ pub fn page(story: &Story, place: &Place) -> String {
                 a.skip href="#steps" { "to the table of steps" }
                 (navigation(place))
                 (header(story))
-                main {
+                main class=[layout.is_crowded().then_some("many")] {
                     (why::section(story))
                     (diagram::section(story, &layout))
                     (panes(story))
@@ -133,14 +133,19 @@ fn header(story: &Story) -> Markup {
                 @for rule in &story.without {
                     dt { "The rule that is off" }
                     dd { b { (rule.says) } " (" code { (rule.name) } ")" }
-                    dt { "Without it" }
-                    dd { (rule.without) }
                 }
                 @if story.without.is_empty() {
-                    dt { "All rules are on" }
+                    dt { "No rule is off" }
                     dd {
-                        "This run violated the property once, by a mistake that is mended. It is \
-                         kept so that the mistake does not come back."
+                        @match story.verdict {
+                            Verdict::Violated { .. } => {
+                                "So this is a mistake of the protocol, or of its machines."
+                            },
+                            Verdict::Holds { .. } | Verdict::Diverged { .. } => {
+                                "And nothing goes wrong. Runs that once violated a property, by a \
+                                 mistake that is mended, are kept so that it does not come back."
+                            },
+                        }
                     }
                 }
             }

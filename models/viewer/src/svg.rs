@@ -78,7 +78,7 @@ impl Layout {
             4 => 76,
             5 => 68,
             6..=8 => 58,
-            9.. => 48,
+            9.. => 36,
         };
         let lanes: Vec<u32> = (0..actors).map(|lane| FIRST_LANE + lane * pitch).collect();
         let width = lanes.last().map_or(FIRST_LANE, |last| last + pitch / 2);
@@ -111,6 +111,11 @@ impl Layout {
         Layout { lanes, rows, width, height, named: false }
     }
 
+    /// Whether there are so many lanes that their roles are not told.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.lanes.len() > 8
+    }
+
     fn y(&self, state: usize) -> u32 {
         self.rows.get(state).map_or(self.height, |row| row.y)
     }
@@ -127,7 +132,7 @@ fn ending(story: &Story) -> Option<String> {
             ))
         }
         (counterfoil_world::trace::Kind::Liveness, None) if violated => {
-            Some("■ the end: nothing fair changes anything any more".to_owned())
+            Some("■ from here on nothing happens by itself any more".to_owned())
         }
         (_, _) => None,
     }
@@ -195,7 +200,7 @@ pub(crate) fn heads(story: &Story, layout: &Layout) -> Markup {
         @for (lane, x) in story.actors.iter().zip(&layout.lanes) {
             g.head data-actor=(lane.name) {
                 text.name x=(x) y="17" { (lane.name) }
-                text.role x=(x) y="33" { (lane.role) }
+                @if !layout.is_crowded() { text.role x=(x) y="33" { (lane.role) } }
             }
         }
     }
@@ -300,7 +305,11 @@ fn lines(story: &Story, layout: &Layout, message: &Message) -> Markup {
     let from = Point::at(src, layout.y(message.sent));
     let to = |state: usize| Point::at(dst, layout.y(state));
     let words = format!("{}. It says: {}", message.told, message.text);
-    let label = layout.named.then_some(message.name.as_str());
+    /// Where more are sent at once, the starts of their lines have no names.
+    const SENT_MAX: usize = 2;
+    let sent = message.sent.checked_sub(1).map_or(0, |index| story.steps[index].sent.len());
+    let text = layout.named.then_some(message.name.as_str());
+    let label = line::Label { text, twice: sent <= SENT_MAX };
     html! {
         g.message data-m=(message.name) {
             title { (words) }

@@ -43,8 +43,9 @@ fn violated(story: &Story, why: &Why) -> Markup {
         why.messages.iter().partition(|message| !message.differences.is_empty());
     telling.sort_by_key(|message| message.worst().map(Difference::rank));
     html! {
-        h2 #h-why { "Why" }
-        p.sentence { (why.sentence) }
+        h2 #h-why { "What goes wrong" }
+        @for rule in &story.without { p.sentence { (rule.without) } }
+        p class=[story.without.is_empty().then_some("sentence")] { (why.sentence) }
         h3 { "What should be true" @if let Some(step) = why.step { " after " (at(step)) } ", and is false" }
         ul { li { (why.clause) } }
         @if !why.facts.is_empty() {
@@ -80,7 +81,7 @@ fn fact(origin: &Origin) -> Markup {
     html! {
         b { (fact.name) " = " (shown) }
         @if place.is_empty() {
-            " — what truly happened"
+            " — what truly happened: the checker keeps it, and no actor knows it"
         } @else {
             " — " code { (place) }
             @if entries.is_empty() {

@@ -13,6 +13,15 @@ pub(super) struct Point {
     y: f64,
 }
 
+/// The name of a message beside its line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Label<'a> {
+    /// The name, if it is told.
+    pub(super) text: Option<&'a str>,
+    /// Whether it is told at the start of a long line, too.
+    pub(super) twice: bool,
+}
+
 impl Point {
     /// On a lane, at the height of a row.
     pub(super) fn at(x: u32, y: u32) -> Point {
@@ -45,18 +54,18 @@ fn head(from: Point, tip: Point, class: &str) -> Markup {
 }
 
 /// The name of a message beside its line: near the end, and near the start of a long one.
-fn names(from: Point, to: Point, name: Option<&str>) -> Markup {
+fn names(from: Point, to: Point, name: Label<'_>) -> Markup {
     const LONG: f64 = 260.0;
     let length = from.way(to).0;
     let side = if to.x > from.x { -10.0 } else { 10.0 };
     let near_end = from.along(to, (length - 30.0).max(length / 2.0), side);
     let near_start = from.along(to, 40.0, side);
     html! {
-        @if let Some(name) = name {
-            text x=(format!("{:.1}", near_end.x)) y=(format!("{:.1}", near_end.y + 4.0)) { (name) }
-            @if length > LONG {
+        @if let Some(text) = name.text {
+            text x=(format!("{:.1}", near_end.x)) y=(format!("{:.1}", near_end.y + 4.0)) { (text) }
+            @if name.twice && length > LONG {
                 text x=(format!("{:.1}", near_start.x))
-                    y=(format!("{:.1}", near_start.y + 4.0)) { (name) }
+                    y=(format!("{:.1}", near_start.y + 4.0)) { (text) }
             }
         }
     }
@@ -76,7 +85,7 @@ fn tip(from: Point, to: Point) -> Point {
 }
 
 /// It arrived.
-pub(super) fn delivered(from: Point, to: Point, name: Option<&str>) -> Markup {
+pub(super) fn delivered(from: Point, to: Point, name: Label<'_>) -> Markup {
     let end = tip(from, to);
     html! {
         g.delivered { (straight("stroke", from, end)) (head(from, end, "tip")) (names(from, to, name)) }
@@ -84,7 +93,7 @@ pub(super) fn delivered(from: Point, to: Point, name: Option<&str>) -> Markup {
 }
 
 /// It arrived before one that was sent earlier: a wave.
-pub(super) fn overtook(from: Point, to: Point, name: Option<&str>) -> Markup {
+pub(super) fn overtook(from: Point, to: Point, name: Label<'_>) -> Markup {
     /// More waves than these a long line need not have.
     const WAVES_MAX: f64 = 90.0;
     let end = tip(from, to);
@@ -105,7 +114,7 @@ pub(super) fn overtook(from: Point, to: Point, name: Option<&str>) -> Markup {
 }
 
 /// A copy of it arrived: a double line.
-pub(super) fn copy(from: Point, to: Point, name: Option<&str>) -> Markup {
+pub(super) fn copy(from: Point, to: Point, name: Label<'_>) -> Markup {
     let end = tip(from, to);
     let length = from.way(end).0;
     let side = |beside: f64| {
@@ -117,7 +126,7 @@ pub(super) fn copy(from: Point, to: Point, name: Option<&str>) -> Markup {
 }
 
 /// It was lost: the line ends in a cross, short of where it should have gone.
-pub(super) fn lost(from: Point, to: Point, name: Option<&str>) -> Markup {
+pub(super) fn lost(from: Point, to: Point, name: Label<'_>) -> Markup {
     let end = Point { x: from.x + (to.x - from.x) * 0.72, y: to.y };
     let cross = format!("M{:.1} {:.1}l10 10m0 -10l-10 10", end.x - 5.0, end.y - 5.0);
     html! {
@@ -126,15 +135,15 @@ pub(super) fn lost(from: Point, to: Point, name: Option<&str>) -> Markup {
 }
 
 /// It is still under way at the end: a short dashed line with a hollow head.
-pub(super) fn in_flight(from: Point, dst: u32, nth: usize, name: Option<&str>) -> Markup {
+pub(super) fn in_flight(from: Point, dst: u32, nth: usize, name: Label<'_>) -> Markup {
     let reach = (f64::from(dst) - from.x).clamp(-58.0, 58.0);
     let end = Point { x: from.x + reach, y: from.y + 16.0 + nth as f64 * 16.0 };
     html! {
         g.flying {
             (straight("stroke", from, end)) (head(from, end, "hollow"))
-            @if let Some(name) = name {
+            @if let Some(text) = name.text {
                 text x=(format!("{:.1}", from.x + reach * 0.62))
-                    y=(format!("{:.1}", end.y - 9.0)) { (name) }
+                    y=(format!("{:.1}", end.y - 9.0)) { (text) }
             }
         }
     }
