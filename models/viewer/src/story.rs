@@ -378,7 +378,9 @@ fn words(replay: &Replay<Counterfoil>, step: usize, action: &str) -> String {
     let mut all = replay.messages.iter().filter(met);
     match (all.next(), all.next()) {
         (Some(one), None) => {
-            action.replacen(&one.label, &format!("{} {}", one.label, one.name()), 1)
+            let is_copy = one.copies.contains(&step) && !action.starts_with("a copy");
+            let copy = if is_copy { "a copy of " } else { "" };
+            action.replacen(&one.label, &format!("{copy}{} {}", one.label, one.name()), 1)
         }
         (_, _) => action.to_owned(),
     }
