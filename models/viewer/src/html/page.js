@@ -259,6 +259,8 @@
     if (event.key === "?" && id("help").open) id("help").close(); else does();
   });
 
+  // What a fragment leads to without this script; with it, the diagram is what moves.
+  document.querySelectorAll("#steps tr[id]").forEach(row => row.removeAttribute("id"));
   document.documentElement.classList.add("js");
   id("first").addEventListener("click", keys.g);
   id("back").addEventListener("click", keys.h);
