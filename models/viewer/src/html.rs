@@ -64,10 +64,12 @@ pub fn page(story: &Story, place: &Place) -> String {
                 a.skip href="#steps" { "to the table of steps" }
                 (navigation(place))
                 (header(story))
-                main class=[layout.is_crowded().then_some("many")] {
+                main {
                     (why::section(story))
-                    (diagram::section(story, &layout))
-                    (panes(story))
+                    div.both.many[layout.is_crowded()] {
+                        (diagram::section(story, &layout))
+                        (panes(story))
+                    }
                     (tables::steps(story))
                     (tables::messages(story))
                     (tables::words(story))
