@@ -68,6 +68,7 @@ fn no_leak_is_violated_at_step_7() {
         Outcome::Violated { step, violation } => {
             assert_eq!((step, violation.clause.as_str()), (7, CLAUSE));
         }
-        outcome => panic!("{outcome:?}"),
+        Outcome::Holds { because } => panic!("it holds: {because}"),
+        Outcome::Diverged(divergence) => panic!("{divergence}"),
     }
 }

@@ -79,6 +79,7 @@ fn no_overcommit_is_violated_at_step_8() {
         Outcome::Violated { step, violation } => {
             assert_eq!((step, violation.clause.as_str()), (8, CLAUSE));
         }
-        outcome => panic!("{outcome:?}"),
+        Outcome::Holds { because } => panic!("it holds: {because}"),
+        Outcome::Diverged(divergence) => panic!("{divergence}"),
     }
 }
