@@ -331,7 +331,7 @@ fn sort(action: &Action<Counterfoil>, is_fair: bool) -> Sort {
 
 impl Step {
     fn of(trace: &Trace<Counterfoil>, replay: &Replay<Counterfoil>, step: usize) -> Step {
-        let Replayed { action, actor, decisions, changes } = &replay.steps[step - 1];
+        let Replayed { action, actor, decisions, changes, .. } = &replay.steps[step - 1];
         let taken = &trace.steps[step - 1];
         let is_fair = replay.world.is_fair(&replay.states[step - 1], taken);
         let facts = match &replay.outcome {

@@ -42,6 +42,41 @@ fn a_trace_is_shown_or_refused_with_its_code() {
     assert_eq!(cut.status.code(), Some(5));
     assert!(cut.stdout.is_empty());
     assert!(String::from_utf8(cut.stderr).unwrap().contains("is cut short"));
+    for (damaged, reason) in [
+        (whole.replacen(r#""version": 1"#, r#""version": 9"#, 1), "by a newer checker"),
+        (whole.replacen(r##""#check""##, r#""check""#, 1), "is no trace of the checker"),
+        ("[1, 2]".to_owned(), "is no trace of the checker"),
+        (whole.replacen(r#""states": ["#, r#""states": [7,"#, 1), "cannot be understood"),
+        (whole.replacen(r#""engine""#, r#""engines""#, 1), "cannot be understood"),
+        ("{]".to_owned(), "is damaged"),
+    ] {
+        std::fs::write(&file, damaged).unwrap();
+        let refused = view(&file);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains(reason), "{reason}: {said}");
+        assert_eq!(refused.status.code(), Some(5), "{said}");
+        assert!(refused.stdout.is_empty());
+    }
     let nothing = Command::new(env!("CARGO_BIN_EXE_trace")).arg("view").output().unwrap();
     assert_eq!(nothing.status.code(), Some(2));
+}
+
+#[test]
+fn the_text_is_coloured_and_spelt_as_it_is_asked_for() {
+    let traces = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../traces");
+    let file = traces.join("no_overcommit__without_node_judges_claims.itf.json");
+    let run = |arguments: &[&str], no_color: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trace"));
+        command.arg("view").arg(&file).args(arguments).env("NO_COLOR", no_color);
+        let Output { stdout, stderr, status } = command.output().unwrap();
+        (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap(), status.code())
+    };
+    let (text, _, code) = run(&["--color", "always"], "");
+    assert!(text.contains("\x1b[31m") && code == Some(0), "{text}");
+    assert!(!run(&["--color", "auto"], "").0.contains('\x1b'));
+    assert!(run(&["--ascii"], "1").0.is_ascii());
+    let other = file.display().to_string();
+    let (text, said, code) = run(&["--compare", &other], "");
+    assert_eq!((text.as_str(), code), ("", Some(2)));
+    assert!(said.contains("--compare needs a terminal"), "{said}");
 }

@@ -3,6 +3,8 @@
 use crate::itf::{NONE, content, inner, key_text};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// A place where two values differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,32 +34,51 @@ fn compare(
         return;
     }
     if let (Some(old), Some(new)) = (before, after)
-        && let (Some(old), Some(new)) = (children(old), children(new))
+        && let (Some(old), Some(new)) = (parts(old), parts(new))
     {
-        let added = new.iter().filter(|(key, _)| !old.iter().any(|(known, _)| known == key));
-        let keys: Vec<String> = old.iter().chain(added).map(|(key, _)| key.clone()).collect();
-        let child = |of: &[(String, Value)], key: &str| {
-            of.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone())
-        };
-        for key in keys {
-            let (old, new) = (child(&old, &key), child(&new, &key));
-            path.push(key);
-            compare(path, old.as_ref(), new.as_ref(), found);
-            path.pop();
+        let mut others: BTreeMap<&str, &Value> =
+            new.iter().map(|(key, value)| (&**key, *value)).collect();
+        for (key, old) in &old {
+            let new = others.remove(&**key);
+            compare_part(path, key, Some(old), new, found);
+        }
+        for (key, new) in new.iter().filter(|(key, _)| others.contains_key(&**key)) {
+            compare_part(path, key, None, Some(new), found);
         }
         return;
     }
     found.push(Change { path: path.clone(), before: before.cloned(), after: after.cloned() });
 }
 
+fn compare_part(
+    path: &mut Vec<String>,
+    key: &str,
+    before: Option<&Value>,
+    after: Option<&Value>,
+    found: &mut Vec<Change>,
+) {
+    if before != after {
+        path.push(key.to_owned());
+        compare(path, before, after, found);
+        path.pop();
+    }
+}
+
 /// The parts of a value that has named parts. An option is taken for its content.
 pub fn children(value: &Value) -> Option<Vec<(String, Value)>> {
+    let parts = parts(value)?.into_iter();
+    Some(parts.map(|(key, value)| (key.into_owned(), value.clone())).collect())
+}
+
+/// The same, where they are.
+fn parts(value: &Value) -> Option<Vec<(Cow<'_, str>, &Value)>> {
     let fields = content(value)?.as_object()?;
     if let Some(Value::Array(entries)) = fields.get("#map") {
-        return Some(entries.iter().map(|e| (key_text(&e[0]), e[1].clone())).collect());
+        return Some(entries.iter().map(|e| (Cow::Owned(key_text(&e[0])), &e[1])).collect());
     }
     let is_record = !fields.keys().any(|key| key.starts_with('#')) && !fields.contains_key("tag");
-    is_record.then(|| fields.iter().map(|(key, value)| (key.clone(), value.clone())).collect())
+    let borrowed = |(key, value)| (Cow::Borrowed(String::as_str(key)), value);
+    is_record.then(|| fields.iter().map(borrowed).collect())
 }
 
 /// The value at the end of `path`, if it is there.
@@ -193,7 +214,6 @@ pub fn label(message: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Serialize;
     use serde_json::json;
 
     fn state(version: &str, claims: &[(&str, &str)]) -> Value {

@@ -1,16 +1,18 @@
 //! A saved run, run again through the real machines, and judged.
 
-use crate::changes::{Change, brief, changes, label, way, words};
+use crate::changes::{Change, at, brief, changes, label, way, words};
 use crate::cluster::{Action, Cluster, Mail, World};
-use crate::itf;
+use crate::itf::{self, field_name};
 use crate::messages::{Message, follow};
 use crate::protocol::{Coverage, Protocol, Tiding};
 use crate::scenario::Outside;
+use crate::shared::Shared;
 use crate::trace::{Expected, Kind, Trace, process_name, state};
 use counterfoil_properties::Violation;
 use counterfoil_protocol::{Actor, Address};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -21,8 +23,6 @@ pub struct Replay<P: Protocol> {
     pub world: World<P>,
     /// The states, from the initial one on: one more than there are steps.
     pub states: Vec<Cluster<P>>,
-    /// The states as they stand in a trace.
-    pub values: Vec<Map<String, Value>>,
     /// What happened.
     pub steps: Vec<Step>,
     /// What became of every message.
@@ -34,6 +34,8 @@ pub struct Replay<P: Protocol> {
 /// One step of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Step {
+    /// The kind of the action, as in [`Action::KINDS`].
+    pub kind: &'static str,
     /// What happened.
     pub action: String,
     /// Who acted, if it was one actor.
@@ -123,7 +125,6 @@ impl<P: Protocol> Replay<P> {
     pub fn begin(world: World<P>) -> Self {
         let initial = world.initial();
         Replay {
-            values: vec![state(&initial, 0, "init")],
             messages: follow(std::slice::from_ref(&initial), &[]),
             states: vec![initial],
             steps: Vec::new(),
@@ -138,20 +139,18 @@ impl<P: Protocol> Replay<P> {
         let index = self.steps.len();
         let mut coverage = Coverage::new::<P>();
         let after = self.world.step(&self.states[index], action, Some(&mut coverage));
-        let value = state(&after, index + 1, action.kind());
-        let changes = changes(&self.values[index]["processes"], &value["processes"]);
-        let changed = changes.first().and_then(|change| change.path.first());
-        let owner = |address: &&Address| {
-            changed.is_some_and(|name| *name == process_name(&after, **address))
-        };
+        let changes = changed(&self.states[index], &after);
+        let first = changes.first().and_then(|change| change.path.first());
+        let owner =
+            |address: &&Address| first.is_some_and(|name| *name == process_name(&after, **address));
         let alone = after.processes.keys().find(owner).map(|address| address.actor);
         self.steps.push(Step {
+            kind: action.kind(),
             action: describe(&self.world, action),
             actor: action.actor().or(alone),
             decisions: coverage.arms.keys().map(|arm| words(&format!("{arm:?}"))).collect(),
             changes,
         });
-        self.values.push(value);
         self.states.push(after);
     }
 
@@ -173,10 +172,71 @@ impl<P: Protocol> Replay<P> {
         actors.into_iter().map(|(_, actor)| actor).collect()
     }
 
-    /// The value of a process at a state, by its name.
-    pub fn process(&self, state: usize, name: &str) -> Option<&Value> {
-        crate::changes::at(self.values.get(state)?.get("processes")?, &[name.to_owned()])
+    /// A state as it stands in a trace.
+    pub fn value(&self, index: usize) -> Map<String, Value> {
+        let taken = index.checked_sub(1).map_or("init", |step| self.steps[step].kind);
+        state(&self.states[index], index, taken)
     }
+
+    /// The states as they stand in a trace. They are large: each is made when it is asked for.
+    pub fn values(&self) -> impl Iterator<Item = Map<String, Value>> {
+        (0..self.states.len()).map(|index| self.value(index))
+    }
+
+    /// The value of a process at a state, by its name.
+    pub fn process(&self, state: usize, name: &str) -> Option<Value> {
+        process(self.states.get(state)?, name)
+    }
+
+    /// The last step up to `step` that changed the value at the end of `path`, or something in it;
+    /// 0 if it stood so at the start, and `None` if it stands nowhere.
+    pub fn written(&self, step: usize, path: &[String]) -> Option<usize> {
+        let (name, rest) = path.split_first()?;
+        let same = |(one, two): (&String, &String)| one == two || *one == field_name(two);
+        let touches = |change: &Change| change.path.iter().zip(path).all(same);
+        let mut steps = self.steps[..step.min(self.steps.len())].iter();
+        let last = steps.rposition(|step| step.changes.iter().any(touches));
+        last.map(|index| index + 1).or_else(|| at(&self.process(0, name)?, rest).map(|_| 0))
+    }
+}
+
+/// A process of a state as a value, by its name.
+pub fn process<P: Protocol>(state: &Cluster<P>, name: &str) -> Option<Value> {
+    let mut processes = state.processes.iter();
+    let (_, found) = processes.find(|(address, _)| process_name(state, **address) == name)?;
+    Some(itf::value(found).expect("what can be hashed has no floats"))
+}
+
+/// What became different in the processes; each way begins with the process.
+fn changed<P: Protocol>(before: &Cluster<P>, after: &Cluster<P>) -> Vec<Change> {
+    let named = |state: &Cluster<P>| -> Vec<(String, Shared<P::Process>)> {
+        let processes = state.processes.iter();
+        processes.map(|(at, process)| (process_name(state, *at), process.clone())).collect()
+    };
+    let (old, new) = (named(before), named(after));
+    let value = |process: Option<&Shared<P::Process>>| {
+        process.map(|process| itf::value(process).expect("what can be hashed has no floats"))
+    };
+    let of = |all: &[(String, Shared<P::Process>)], name: &str| {
+        all.iter().find(|(known, _)| known == name).map(|(_, process)| process.clone())
+    };
+    let added = new.iter().filter(|(name, _)| of(&old, name).is_none());
+    let mut found = Vec::new();
+    for (name, _) in old.iter().chain(added) {
+        let (one, two) = (of(&old, name), of(&new, name));
+        if one == two {
+            continue;
+        }
+        let differences = match (value(one.as_ref()), value(two.as_ref())) {
+            (Some(one), Some(two)) => changes(&one, &two),
+            (before, after) => vec![Change { path: Vec::new(), before, after }],
+        };
+        found.extend(differences.into_iter().map(|mut change| {
+            change.path.insert(0, name.clone());
+            change
+        }));
+    }
+    found
 }
 
 /// Clients first, nodes last.
@@ -213,7 +273,7 @@ impl<P: Protocol> Replay<P> {
     /// Takes every step, up to the first that diverges.
     fn run(&mut self, trace: &Trace<P>) -> Option<Divergence> {
         let stored = trace.stored();
-        let first = stored.first().and_then(|written| differs(0, written, &self.values[0]));
+        let first = stored.first().and_then(|written| differs(0, written, self.value(0)));
         if first.is_some() {
             return first;
         }
@@ -225,10 +285,9 @@ impl<P: Protocol> Replay<P> {
                 return Some(self.not_enabled(step, action, &enabled));
             }
             self.take(action);
-            let value = &self.values[step];
-            let difference = stored.get(step).and_then(|written| differs(step, written, value));
+            let written = stored.get(step);
+            let difference = written.and_then(|written| differs(step, written, self.value(step)));
             if difference.is_some() {
-                self.values.pop();
                 self.states.pop();
                 self.steps.pop();
                 return difference;
@@ -246,15 +305,17 @@ impl<P: Protocol> Replay<P> {
     }
 }
 
-fn differs(
-    step: usize,
-    written: &Map<String, Value>,
-    replayed: &Map<String, Value>,
-) -> Option<Divergence> {
-    let variables = |state: &Map<String, Value>| {
-        let variables = state.iter().filter(|(name, _)| !name.starts_with('#'));
-        Value::Object(variables.map(|(name, value)| (name.clone(), value.clone())).collect())
+fn differs(step: usize, written: &RawValue, replayed: Map<String, Value>) -> Option<Divergence> {
+    let text = json!(replayed).to_string();
+    if text == written.get() {
+        return None;
+    }
+    let variables = |state: Map<String, Value>| {
+        let variables = state.into_iter().filter(|(name, _)| !name.starts_with('#'));
+        Value::Object(variables.collect())
     };
+    // A trace that is loaded has objects for states.
+    let written = serde_json::from_str(written.get()).unwrap_or_default();
     let (written, replayed) = (variables(written), variables(replayed));
     let first = changes(&written, &replayed).into_iter().next()?;
     let text = |value: Option<Value>| value.as_ref().map_or("nothing".to_owned(), brief);

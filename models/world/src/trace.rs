@@ -10,11 +10,16 @@ use crate::replay::{Outcome, Replay, replay};
 use crate::scenario::{Outside, Scenario};
 use counterfoil_protocol::{Actor, Address, Rule};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The version of the section `#check` that is written, and the latest that is read.
 pub const VERSION: u64 = 1;
+
+/// The largest file that is read, in bytes. A run of a thousand steps takes far less.
+pub const BYTES_MAX: u64 = 64 << 20;
 
 /// The variables of a state in a trace, each with its type.
 pub const VARIABLES: [(&str, &str); 10] = [
@@ -54,7 +59,7 @@ pub struct Trace<P: Protocol> {
     /// The command that finds the run again.
     pub command: String,
     /// The states in the file that it was read from, to compare with.
-    stored: Vec<Map<String, Value>>,
+    stored: Vec<Box<RawValue>>,
 }
 
 /// Which kind of property a trace is about.
@@ -87,6 +92,15 @@ pub enum TraceError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// The file is larger than any trace.
+    #[error(
+        "{path}: is larger than any trace: over {max} MiB; `check minimise` makes a run shorter",
+        max = BYTES_MAX >> 20
+    )]
+    TooLarge {
+        /// Which.
+        path: PathBuf,
     },
     /// The file ends before it is whole.
     #[error("{path}: is cut short: {source}")]
@@ -154,6 +168,15 @@ pub enum TraceError {
     },
 }
 
+/// What is read of a file. The states may be many and large, and are only looked at one by one.
+#[derive(Deserialize)]
+struct File<'a> {
+    #[serde(rename = "#check")]
+    check: Option<Value>,
+    #[serde(borrow)]
+    states: Option<&'a RawValue>,
+}
+
 /// What is read of the section `#check`.
 #[derive(Deserialize)]
 #[serde(bound = "")]
@@ -211,8 +234,9 @@ impl<P: Protocol> Trace<P> {
         all.find(|property| property.name == self.property).map_or("", |found| found.statement)
     }
 
-    /// The states of the file that it was read from; none if it was not read from a file.
-    pub fn stored(&self) -> &[Map<String, Value>] {
+    /// The states of the file that it was read from, as they are written there; none if it was not
+    /// read from a file.
+    pub fn stored(&self) -> &[Box<RawValue>] {
         &self.stored
     }
 
@@ -223,12 +247,13 @@ impl<P: Protocol> Trace<P> {
             let (path, reason) = (path.to_owned(), divergence.to_string());
             return Err(TraceError::Unreal { path, reason });
         }
-        std::fs::write(path, self.text(&replay))
+        std::fs::write(path, self.written(&replay))
             .map_err(|source| TraceError::Write { path: path.to_owned(), source })
     }
 
-    /// The text of the file: one line per state and per step, so that versions can be compared.
-    fn text(&self, replay: &Replay<P>) -> String {
+    /// The text of the file of this run, which was replayed: one line per state and per step, so that
+    /// versions can be compared.
+    pub fn written(&self, replay: &Replay<P>) -> String {
         let names: Vec<&str> = VARIABLES.iter().map(|(name, _)| *name).collect();
         let types: Map<String, Value> =
             VARIABLES.iter().map(|(name, of)| (name.to_string(), json!(of))).collect();
@@ -239,7 +264,7 @@ impl<P: Protocol> Trace<P> {
             "description": format!("{}: {}", self.property, self.statement()),
             "varTypes": types,
         });
-        let states: Vec<Value> = replay.values.iter().cloned().map(Value::Object).collect();
+        let states = replay.values().map(|state| Value::Object(state).to_string()).collect();
         let back_to = match self.kind {
             Kind::Safety => String::new(),
             Kind::Liveness => {
@@ -250,7 +275,7 @@ impl<P: Protocol> Trace<P> {
             "{{\n\"#meta\": {meta},\n\"vars\": {vars},\n\"states\": {states},\n{back_to}\
              \"#check\": {section}\n}}\n",
             vars = json!(names),
-            states = lines(&states),
+            states = whole_lines(states),
             section = self.section(replay),
         )
     }
@@ -291,24 +316,29 @@ impl<P: Protocol> Trace<P> {
     /// Reads a run: its scenario and its actions. The states beside them are kept to compare with.
     pub fn load(path: &Path) -> Result<Self, TraceError> {
         let to = || path.to_owned();
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| TraceError::Read { path: to(), source })?;
-        let mut file: Value = serde_json::from_str(&text).map_err(|source| {
+        let bytes = read(path)?;
+        let file: File = serde_json::from_slice(&bytes).map_err(|source| {
             if source.is_eof() {
                 TraceError::Truncated { path: to(), source }
+            } else if source.is_data() {
+                TraceError::NoTrace { path: to() }
             } else {
                 TraceError::Damaged { path: to(), source }
             }
         })?;
-        let section = file.get_mut("#check").map(Value::take).unwrap_or_default();
+        let section = file.check.unwrap_or_default();
         let version = section.get("version").and_then(Value::as_u64);
         let version = version.ok_or_else(|| TraceError::NoTrace { path: to() })?;
+        if version == 0 {
+            return Err(TraceError::NoTrace { path: to() });
+        }
         if version > VERSION {
             return Err(TraceError::Newer { path: to(), version });
         }
         let section: Section<P> = serde_json::from_value(section)
             .map_err(|source| TraceError::Section { path: to(), source })?;
-        if let Some(reason) = lacks_a_node(&section.scenario) {
+        let reason = lacks_a_node(&section.scenario).or_else(|| has_too_many(&section.scenario));
+        if let Some(reason) = reason {
             let source = serde::de::Error::custom(reason);
             return Err(TraceError::Section { path: to(), source });
         }
@@ -316,9 +346,13 @@ impl<P: Protocol> Trace<P> {
         let Some(kind) = kind_of::<P>(&property) else {
             return Err(TraceError::NoSuchProperty { path: to(), property });
         };
-        let stored: Vec<Map<String, Value>> =
-            serde_json::from_value(file.get_mut("states").map(Value::take).unwrap_or_default())
-                .map_err(|source| TraceError::Section { path: to(), source })?;
+        let states = file.states.map_or("null", RawValue::get);
+        let stored: Vec<Box<RawValue>> = serde_json::from_str(states)
+            .map_err(|source| TraceError::Section { path: to(), source })?;
+        if stored.iter().any(|state| !state.get().starts_with('{')) {
+            let source = serde::de::Error::custom("a state is no object");
+            return Err(TraceError::Section { path: to(), source });
+        }
         Ok(Trace {
             scenario: section.scenario,
             engine: section.engine,
@@ -331,6 +365,30 @@ impl<P: Protocol> Trace<P> {
             stored,
         })
     }
+}
+
+/// The file, if it is no larger than a trace can be; whatever it says of its length.
+fn read(path: &Path) -> Result<Vec<u8>, TraceError> {
+    let failed = |source| TraceError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(TraceError::TooLarge { path: path.to_owned() });
+    }
+    Ok(bytes)
+}
+
+/// What a scenario has more of than it may: reading one rules that out, and a trace may have been
+/// edited.
+fn has_too_many(scenario: &Scenario) -> Option<String> {
+    const OUTSIDE_MAX: usize = 255;
+    let most = Scenario::COUNT_MAX;
+    if scenario.schedulers > most {
+        return Some(format!("{} schedulers: up to {most}", scenario.schedulers));
+    }
+    let outside = scenario.outside().len();
+    (outside > OUTSIDE_MAX).then(|| format!("{outside} requests and orders: up to {OUTSIDE_MAX}"))
 }
 
 /// What is wrong if a node of the scenario has no inventory: reading a scenario rules that out, and
@@ -396,6 +454,10 @@ fn plain(of: &impl Serialize) -> Value {
 
 /// A list with each item on a line of its own.
 fn lines(items: &[Value]) -> String {
-    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    whole_lines(items.iter().map(ToString::to_string).collect())
+}
+
+/// The same, of what is text already.
+fn whole_lines(items: Vec<String>) -> String {
     if items.is_empty() { "[]".to_owned() } else { format!("[\n{}\n]", items.join(",\n")) }
 }

@@ -94,7 +94,7 @@ pub enum LastChoice {
     At(LastSafe),
     /// Fair steps could not keep the property from the start on.
     Never,
-    /// It would take too many states to tell.
+    /// It would take too many steps to tell.
     NotKnown,
     /// Nothing is violated, or nothing was chosen before.
     None,
@@ -150,7 +150,11 @@ impl Why {
                 why.for_ever = (trace.kind == Kind::Liveness).then(|| ForEver::of(trace, replay));
             }
         }
-        why.sentence = format!("{}.", capital(&why.in_short(replay)));
+        // The name of a property stays as it is.
+        let sentence = why.in_short(replay);
+        let is_name = sentence.starts_with(&why.property);
+        let sentence = if is_name { sentence } else { capital(&sentence) };
+        why.sentence = format!("{sentence}.");
         why
     }
 
@@ -189,7 +193,7 @@ impl Why {
             }
             (None, None) => format!("{property} is violated from the start"),
         };
-        let cause = self.cause(step).map_or_else(String::new, |cause| format!(", because {cause}"));
+        let cause = self.cause(step).map_or_else(String::new, |cause| format!(", {cause}"));
         format!("{rules}, {done}{cause}{}", self.last_words())
     }
 
@@ -197,21 +201,31 @@ impl Why {
     fn cause(&self, step: usize) -> Option<String> {
         let told = self.messages.iter().filter_map(|message| Some((message.worst()?, message)));
         if let Some((difference, message)) = told.min_by_key(|(worst, _)| worst.rank()) {
-            return Some(format!("{} {difference}", message.short()));
+            return Some(match difference {
+                Difference::Late { .. } | Difference::InFlight => {
+                    format!("while {} was under way", message.short())
+                }
+                Difference::Overtaken { .. }
+                | Difference::Lost { .. }
+                | Difference::Copied { .. }
+                | Difference::Dropped { .. } => {
+                    format!("because {} {difference}", message.short())
+                }
+            });
         }
         let written = self.facts.iter().filter_map(|origin| {
             let entries = origin.entries.iter().map(|(_, written)| written);
             let written = entries.chain(&origin.written).filter(|w| w.step > 0 && w.step < step);
-            Some((&origin.fact.name, written.max_by_key(|written| written.step)?))
+            Some((&origin.place, written.max_by_key(|written| written.step)?))
         });
-        let (name, written) = written.max_by_key(|(_, written)| written.step)?;
-        Some(format!("{name} was written at step {} ({})", written.step, written.action))
+        let (place, written) = written.max_by_key(|(_, written)| written.step)?;
+        Some(format!("after step {} ({}) had written {place}", written.step, written.action))
     }
 
     fn last_words(&self) -> String {
         match &self.choice {
             LastChoice::At(LastSafe { step, claim: Claim::ForGood, .. })
-                if Some(*step) == self.step =>
+                if self.for_ever.is_none() && Some(*step) == self.step =>
             {
                 "; until then it could be avoided".to_owned()
             }
@@ -254,10 +268,10 @@ pub fn origins<P: Protocol>(replay: &Replay<P>, step: usize, violation: &Violati
 
 fn origin<P: Protocol>(replay: &Replay<P>, step: usize, fact: &Fact, shown: String) -> Origin {
     let entries = fact.path.split_first().and_then(|(name, path)| {
-        let keys = keys(at(replay.process(step, name)?, path)?);
+        let keys = keys(at(&replay.process(step, name)?, path)?);
         let of = |key: String| {
             let path = [&fact.path[..], std::slice::from_ref(&key)].concat();
-            (key, Written::at(replay, written(replay, step, &path).unwrap_or(0)))
+            (key, Written::at(replay, replay.written(step, &path).unwrap_or(0)))
         };
         Some(keys.into_iter().map(of).collect())
     });
@@ -265,18 +279,9 @@ fn origin<P: Protocol>(replay: &Replay<P>, step: usize, fact: &Fact, shown: Stri
         fact: fact.clone(),
         shown,
         place: way(&fact.path),
-        written: written(replay, step, &fact.path).map(|step| Written::at(replay, step)),
+        written: replay.written(step, &fact.path).map(|step| Written::at(replay, step)),
         entries: entries.unwrap_or_default(),
     }
-}
-
-/// The last step up to `step` that changed the value at the end of `path`.
-pub fn written<P: Protocol>(replay: &Replay<P>, step: usize, path: &[String]) -> Option<usize> {
-    let (name, path) = path.split_first()?;
-    let value = |state: usize| at(replay.process(state, name)?, path);
-    (0..=step).find(|state| value(*state).is_some())?;
-    let changed = |state: &usize| *state > 0 && value(*state) != value(*state - 1);
-    Some((0..=step).rev().find(changed).unwrap_or(0))
 }
 
 impl Written {

@@ -1,6 +1,7 @@
 //! The API of a scheduler, as a process, spoken to over HTTP.
 
 use counterfoil_protocol::ClaimId;
+use counterfoil_service::serve::said_ready;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -39,8 +40,7 @@ impl Process {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let addresses = line.trim_end().strip_prefix("ready ").expect("it becomes ready");
-        let addresses = addresses.split(' ').map(|address| address.parse().unwrap()).collect();
+        let addresses = said_ready(&line).expect("it becomes ready");
         Process { child, addresses }
     }
 
@@ -427,11 +427,11 @@ fn it_does_not_listen_to_strangers() {
     let cases = [
         (all.to_vec(), 2, "without tokens the API listens on loopback only"),
         ([all.as_slice(), &["--token-file", &tokens]].concat(), 2, "without TLS the API listens"),
-        (vec!["--api", ANY, "--token-file", &nonsense], 5, "line 1 of the token file"),
-        (vec!["--api", ANY, "--token-file", "none"], 5, "cannot be read"),
+        (vec!["--api", ANY, "--token-file", &nonsense], 2, "line 1 of the token file"),
+        (vec!["--api", ANY, "--token-file", "none"], 2, "cannot be read"),
         (
             vec!["--api", ANY, "--tls-cert", &tokens, "--tls-key", &tokens],
-            5,
+            2,
             "cannot be read as a private key",
         ),
     ];

@@ -1,12 +1,13 @@
 //! Shows saved traces.
 //!
-//! Exit codes: 0 shown · 2 usage · 3 it cannot be written · 4 the run no longer goes as it is written · 5 unreadable.
+//! Exit codes: 0 shown · 2 usage · 3 it cannot be carried out: the terminal cannot be used, a file
+//! cannot be written · 4 the run no longer goes as it is written · 5 unreadable · 130 interrupted.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
+use counterfoil_viewer::export::{Export, ExportError};
 use counterfoil_viewer::html::Place;
-use counterfoil_viewer::{Trouble, gallery, html, svg, tell};
-use counterfoil_world::{Counterfoil, Outcome, Style, Trace, draw, replay};
-use std::io::{IsTerminal, Write};
+use counterfoil_viewer::view::{View, ViewError};
+use counterfoil_viewer::{Trouble, gallery, html, tell};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,17 +21,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Draw the run as a space-time diagram, and say why the property is violated.
-    View {
-        /// The trace: NAME.itf.json
-        file: PathBuf,
-        /// Use only letters and signs of ASCII.
-        #[arg(long)]
-        ascii: bool,
-        /// Use no colour, also on a terminal. So does NO_COLOR in the environment.
-        #[arg(long)]
-        plain: bool,
-    },
+    /// Show the run as a space-time diagram, and why the property is violated: in a viewer on a
+    /// terminal, as text anywhere else.
+    View(View),
     /// Write one offline page: the diagram, why, every step, and a way through them.
     Html {
         /// The trace: NAME.itf.json
@@ -48,45 +41,50 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Write the run in another format, to a file or to stdout.
-    Export {
-        /// The trace: NAME.itf.json
-        file: PathBuf,
-        /// Which format.
-        #[arg(long)]
-        to: Format,
-        /// Where to write it.
-        #[arg(long)]
-        out: Option<PathBuf>,
-    },
+    /// Write the run in the form of another tool.
+    Export(Export),
 }
 
-/// A format to write a run in.
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    /// The space-time diagram as a drawing.
-    Svg,
-}
-
+/// What was asked for cannot be done here.
+const USAGE: u8 = 2;
+/// It could not be carried out.
+const NOT_DONE: u8 = 3;
 /// The run no longer goes as it is written.
 const DIVERGED: u8 = 4;
 /// The file cannot be read, or is no trace.
 const UNREADABLE: u8 = 5;
-/// What was asked for cannot be written.
-const UNWRITABLE: u8 = 3;
+/// It was interrupted.
+const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::View { file, ascii, plain } => {
-            let no_colour = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
-            let colour = !plain && !no_colour && std::io::stdout().is_terminal();
-            let name = Some(file.display().to_string());
-            view(&file, &Style { ascii, colour, file: name, ..Style::default() })
-        }
+        Command::View(what) => view(&what),
         Command::Html { file, out } => ended(page(&file, &out)),
         Command::Gallery { folder, out } => ended(gallery::save(&folder, &out)),
-        Command::Export { file, to: Format::Svg, out } => ended(drawing(&file, out.as_deref())),
+        Command::Export(what) => export(&what),
     }
+}
+
+fn view(what: &View) -> ExitCode {
+    let Err(error) = what.run() else { return ExitCode::SUCCESS };
+    let code = match error {
+        ViewError::Trace(_) => UNREADABLE,
+        ViewError::NoTerminal => USAGE,
+        ViewError::Terminal(_) => NOT_DONE,
+        ViewError::Diverged(_) => DIVERGED,
+        ViewError::Interrupted => INTERRUPTED,
+    };
+    complain(&error, code)
+}
+
+fn export(what: &Export) -> ExitCode {
+    let Err(error) = what.run() else { return ExitCode::SUCCESS };
+    let code = match error {
+        ExportError::Trace(_) => UNREADABLE,
+        ExportError::Diverged { .. } => DIVERGED,
+        ExportError::Write { .. } => NOT_DONE,
+    };
+    complain(&error, code)
 }
 
 /// Writes the page of a trace. Gives the traces that diverged, with how.
@@ -96,21 +94,7 @@ fn page(file: &Path, out: &Path) -> Result<Vec<String>, Trouble> {
     Ok(told.diverged.into_iter().map(|how| format!("{}: {how}", file.display())).collect())
 }
 
-fn drawing(file: &Path, out: Option<&Path>) -> Result<Vec<String>, Trouble> {
-    let told = tell(file)?;
-    let text = svg::file(&told.story);
-    match out {
-        Some(out) => std::fs::write(out, text)
-            .map_err(|source| Trouble::Unwritable { path: out.to_owned(), source })?,
-        None => {
-            // Whoever reads may have seen enough: a closed pipe is no error.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-        }
-    }
-    Ok(told.diverged.into_iter().map(|how| format!("{}: {how}", file.display())).collect())
-}
-
-/// What came of writing something to look at.
+/// What came of writing pages.
 fn ended(came: Result<Vec<String>, Trouble>) -> ExitCode {
     match came {
         Ok(diverged) if diverged.is_empty() => ExitCode::SUCCESS,
@@ -119,25 +103,13 @@ fn ended(came: Result<Vec<String>, Trouble>) -> ExitCode {
             ExitCode::from(DIVERGED)
         }
         Err(trouble) => {
-            eprintln!("trace: {trouble}");
-            ExitCode::from(if trouble.is_about_input() { UNREADABLE } else { UNWRITABLE })
+            let code = if trouble.is_about_input() { UNREADABLE } else { NOT_DONE };
+            complain(&trouble, code)
         }
     }
 }
 
-fn view(file: &Path, style: &Style) -> ExitCode {
-    let trace: Trace<Counterfoil> = match Trace::load(file) {
-        Ok(trace) => trace,
-        Err(error) => {
-            eprintln!("trace: {error}");
-            return ExitCode::from(UNREADABLE);
-        }
-    };
-    let replay = replay(&trace);
-    // Whoever reads may have seen enough: a closed pipe is no error.
-    let _ = std::io::stdout().write_all(draw(&trace, &replay, style).as_bytes());
-    match replay.outcome {
-        Outcome::Diverged(_) => ExitCode::from(DIVERGED),
-        Outcome::Holds { .. } | Outcome::Violated { .. } => ExitCode::SUCCESS,
-    }
+fn complain(why: &dyn std::error::Error, code: u8) -> ExitCode {
+    eprintln!("trace: {why}");
+    ExitCode::from(code)
 }

@@ -25,7 +25,7 @@ type Series = Vec<(usize, Option<Value>)>;
 
 /// The values of a run, process by process.
 pub(super) fn fields(replay: &Replay<Counterfoil>) -> Vec<Field> {
-    let states = replay.values.iter().map(|state| children(&state["processes"]));
+    let states = replay.values().map(|state| children(&state["processes"]));
     let mut processes: Vec<(String, Series)> = Vec::new();
     for (step, state) in states.enumerate() {
         let state = state.unwrap_or_default();
