@@ -13,13 +13,18 @@ use serde_json::Value;
 const PAIRS_MAX: usize = 4_000_000;
 
 /// A step of each run, side by side; `None` where only the other has one.
-pub(crate) type Row = (Option<usize>, Option<usize>);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) one: Option<usize>,
+    pub(crate) two: Option<usize>,
+    /// Whether both are the same action.
+    pub(crate) same: bool,
+}
 
 /// Two runs side by side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Comparison {
-    /// The steps that stand side by side, from 1; one of two that is the same on both sides
-    /// stands beside it.
+    /// The steps that stand side by side, from 1.
     pub(crate) rows: Vec<Row>,
     /// How many steps both have in common from the start.
     pub(crate) common: usize,
@@ -40,8 +45,7 @@ impl Comparison {
     pub(crate) fn new(run: &Run, other: Option<&Run>) -> Self {
         let (one, two) = sides(run, other);
         let rows = aligned(one.actions, two.actions);
-        let same = |row: &&(Option<usize>, Option<usize>)| row.0.is_some() && row.0 == row.1;
-        let common = rows.iter().take_while(same).count();
+        let common = rows.iter().take_while(|row| row.same).count();
         let mut actors = run.lanes.clone();
         let more = other.into_iter().flat_map(|other| other.lanes.iter().copied());
         let more: Vec<Actor> = more.filter(|actor| !actors.contains(actor)).collect();
@@ -63,10 +67,12 @@ impl Comparison {
             Command::SearchOn => self.at = self.difference(true).unwrap_or(self.at),
             Command::SearchBack => self.at = self.difference(false).unwrap_or(self.at),
             Command::Violation => {
-                let violation = sides(run, other).1.states.iter().position(|s| run.violates(s));
-                let violation = violation.or(run.violation());
-                let row = |step| self.rows.iter().position(|row| row.1 == step || row.0 == step);
-                self.at = violation.and_then(|step| row(Some(step))).map_or(self.at, |at| at + 1);
+                let (one, two) = sides(run, other);
+                let violates = |row: &Row| {
+                    (row.one.is_some() && row.one == one.violation)
+                        || (row.two.is_some() && row.two == two.violation)
+                };
+                self.at = self.rows.iter().position(violates).map_or(self.at, |at| at + 1);
             }
             Command::NextActor => self.turn(1),
             Command::PreviousActor => self.turn(self.actors.len()),
@@ -79,10 +85,7 @@ impl Comparison {
 
     /// The next, or last, row at which the runs differ.
     fn difference(&self, on: bool) -> Option<usize> {
-        let differs = |row: &usize| {
-            let (one, two) = self.rows[*row - 1];
-            one.is_none() || two.is_none()
-        };
+        let differs = |row: &usize| !self.rows[*row - 1].same;
         match on {
             true => (self.at + 1..=self.rows.len()).find(differs),
             false => (1..self.at).rev().find(differs),
@@ -101,7 +104,7 @@ impl Comparison {
     pub(crate) fn steps(&self) -> (usize, usize) {
         let rows = &self.rows[..self.at];
         let last = |side: fn(&Row) -> Option<usize>| rows.iter().rev().find_map(side).unwrap_or(0);
-        (last(|row| row.0), last(|row| row.1))
+        (last(|row| row.one), last(|row| row.two))
     }
 
     /// What differs between the states.
@@ -136,42 +139,63 @@ fn of_process(name: String, old: Option<Value>, new: Option<Value>) -> Vec<Chang
     }
 }
 
-/// The steps of both, the same beside the same, as many as can be.
+/// The steps of both, the same beside the same, as many as can be; what differs in between stands
+/// side by side as it comes.
 fn aligned(one: &[Action<Counterfoil>], two: &[Action<Counterfoil>]) -> Vec<Row> {
     let common = one.iter().zip(two).take_while(|(one, two)| one == two).count();
-    let mut rows: Vec<_> = (1..=common).map(|step| (Some(step), Some(step))).collect();
     let (left, right) = (&one[common..], &two[common..]);
+    let most = matches(left, right);
     let width = right.len() + 1;
-    // By the rest of both: how many steps can be matched.
-    let mut most =
-        vec![0u32; if left.len() * right.len() > PAIRS_MAX { 0 } else { (left.len() + 1) * width }];
-    if !most.is_empty() {
-        for i in (0..left.len()).rev() {
-            for j in (0..right.len()).rev() {
-                most[i * width + j] = if left[i] == right[j] {
-                    most[(i + 1) * width + j + 1] + 1
-                } else {
-                    most[(i + 1) * width + j].max(most[i * width + j + 1])
-                };
-            }
-        }
-    }
+    let same = |one: usize, two: usize| Row { one: Some(one), two: Some(two), same: true };
+    let mut rows: Vec<Row> = (1..=common).map(|at| same(at, at)).collect();
     let (mut i, mut j) = (0, 0);
+    let (mut ones, mut twos) = (Vec::new(), Vec::new());
     while i < left.len() || j < right.len() {
-        let matched = i < left.len() && j < right.len() && left[i] == right[j];
-        if matched {
-            rows.push((Some(common + i + 1), Some(common + j + 1)));
+        if i < left.len() && j < right.len() && left[i] == right[j] {
+            pair_up(&mut ones, &mut twos, &mut rows);
+            rows.push(same(common + i + 1, common + j + 1));
             (i, j) = (i + 1, j + 1);
         } else if j == right.len()
             || (i < left.len()
                 && (most.is_empty() || most[(i + 1) * width + j] >= most[i * width + j + 1]))
         {
-            rows.push((Some(common + i + 1), None));
+            ones.push(common + i + 1);
             i += 1;
         } else {
-            rows.push((None, Some(common + j + 1)));
+            twos.push(common + j + 1);
             j += 1;
         }
     }
+    pair_up(&mut ones, &mut twos, &mut rows);
     rows
+}
+
+/// By how much of both is left: how many steps of it can be matched. Nothing, if it would take too
+/// long to tell.
+fn matches(left: &[Action<Counterfoil>], right: &[Action<Counterfoil>]) -> Vec<u32> {
+    if left.len() * right.len() > PAIRS_MAX {
+        return Vec::new();
+    }
+    let width = right.len() + 1;
+    let mut most = vec![0u32; (left.len() + 1) * width];
+    for i in (0..left.len()).rev() {
+        for j in (0..right.len()).rev() {
+            most[i * width + j] = if left[i] == right[j] {
+                most[(i + 1) * width + j + 1] + 1
+            } else {
+                most[(i + 1) * width + j].max(most[i * width + j + 1])
+            };
+        }
+    }
+    most
+}
+
+/// Steps that differ, side by side.
+fn pair_up(ones: &mut Vec<usize>, twos: &mut Vec<usize>, rows: &mut Vec<Row>) {
+    for index in 0..ones.len().max(twos.len()) {
+        let (one, two) = (ones.get(index).copied(), twos.get(index).copied());
+        rows.push(Row { one, two, same: false });
+    }
+    ones.clear();
+    twos.clear();
 }

@@ -16,7 +16,7 @@ impl Viewer {
         let palette = self.palette;
         let row = |y: u16| Rect { y: area.y + y, height: 1, ..area };
         let width = usize::from(area.width);
-        let is_same = comparison.rows.iter().all(|(one, two)| one.is_some() && two.is_some());
+        let is_same = comparison.rows.iter().all(|row| row.same);
         let common = comparison.common;
         let head = if is_same {
             "≡ both runs are the same".to_owned()
@@ -52,8 +52,7 @@ impl Viewer {
         for (place, name, side) in [(left, names.0, &one), (right, names.1, &two)] {
             let block = Block::bordered().border_type(BorderType::Rounded);
             block.border_style(palette.dim()).render(place, buffer);
-            let verdict = side.states.iter().position(|state| self.run.violates(state));
-            let (verdict, style) = match verdict {
+            let (verdict, style) = match side.violation {
                 Some(step) => (format!(" ✗ at {step} "), palette.bad()),
                 None => (" ✓ ".to_owned(), palette.good()),
             };
@@ -70,9 +69,8 @@ impl Viewer {
         let entries = |side: &Side<'_>, of: fn(&Row) -> Option<usize>| {
             let room = usize::from(half).saturating_sub(11);
             let rows = comparison.rows.iter().map(|row| {
-                let is_same = row.0.is_some() && row.1.is_some();
-                let sign = if is_same { ' ' } else { '≠' };
-                let style = if is_same { Style::new() } else { palette.changed() };
+                let sign = if row.same { ' ' } else { '≠' };
+                let style = if row.same { Style::new() } else { palette.changed() };
                 let text = of(row).map_or_else(
                     || "     ·".to_owned(),
                     |step| {
@@ -89,11 +87,11 @@ impl Viewer {
         let inside = |place: Rect| Rect {
             x: place.x + 1,
             y: place.y + 1,
-            width: place.width.saturating_sub(2),
+            width: place.width.saturating_sub(3),
             height: place.height.saturating_sub(2),
         };
-        list(&entries(&one, |row| row.0), cursor, inside(left), buffer);
-        list(&entries(&two, |row| row.1), cursor, inside(right), buffer);
+        list(&entries(&one, |row| row.one), cursor, inside(left), buffer);
+        list(&entries(&two, |row| row.two), cursor, inside(right), buffer);
     }
 
     /// What differs between the states.
@@ -107,6 +105,7 @@ impl Viewer {
         let title = format!(" states{who} after step {one}, and after step {two} ");
         put(buffer, Rect { x: area.x + 2, height: 1, ..area }, 0, &title, palette.strong());
         let differences = comparison.differences(&self.run, self.other());
+        let inner = Rect { width: inner.width.saturating_sub(1), ..inner };
         let width = usize::from(inner.width);
         let lines: Vec<Vec<Line>> =
             differences.iter().map(|change| vec![self.difference_line(change, width)]).collect();

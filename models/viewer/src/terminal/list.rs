@@ -45,7 +45,8 @@ pub(crate) fn list(
             buffer.set_style(place, style);
         }
     }
-    let more = Rect { x: area.right().saturating_sub(1), width: 1, ..area };
+    // Beside the lines, where every pane leaves a column free.
+    let more = Rect { x: area.right(), width: 1, ..area };
     if top > 0 {
         put(buffer, more, 0, "↑", Style::new());
     }

@@ -74,7 +74,12 @@ impl Viewer {
                 let (choices, judged) = self.choices();
                 let kept = choices.iter().filter(|choice| choice.leads == Leads::Safe).count();
                 let count = choices.len();
+                let bad = choices.iter().filter(|choice| choice.leads == Leads::Violates).count();
+                let is_open = |choice: &Choice<Counterfoil>| choice.leads == Leads::Unknown;
                 let text = match judged {
+                    true if choices.iter().any(is_open) && kept == 0 => {
+                        format!(" next: {count} actions, {bad} violate at once ")
+                    }
                     true => format!(" next: {count} actions, {kept} safe "),
                     false => format!(" next: {count} actions … "),
                 };

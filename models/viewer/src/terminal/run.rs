@@ -78,10 +78,7 @@ impl Run {
 
     /// The step at which the property is violated.
     pub(crate) fn violation(&self) -> Option<usize> {
-        match &self.replay.outcome {
-            Outcome::Violated { step, .. } => Some(*step),
-            Outcome::Holds { .. } | Outcome::Diverged(_) => None,
-        }
+        violation(&self.replay.outcome)
     }
 
     /// What came of the run of the file, whatever is shown.
@@ -123,6 +120,7 @@ impl Run {
             actions: &self.file.steps[..shared + more.len()],
             steps: self.replay.steps[..shared].iter().chain(more).collect(),
             states: self.replay.states[..=shared].iter().chain(states).collect(),
+            violation: violation(&self.file_outcome),
         }
     }
 
@@ -132,6 +130,7 @@ impl Run {
             actions: &self.trace.steps[..self.last()],
             steps: self.replay.steps.iter().collect(),
             states: self.replay.states.iter().collect(),
+            violation: self.violation(),
         }
     }
 
@@ -270,11 +269,20 @@ impl Run {
     }
 }
 
+fn violation(outcome: &Outcome) -> Option<usize> {
+    match outcome {
+        Outcome::Violated { step, .. } => Some(*step),
+        Outcome::Holds { .. } | Outcome::Diverged(_) => None,
+    }
+}
+
 /// A run, to be compared with another.
 pub(crate) struct Side<'a> {
     pub(crate) actions: &'a [Action<Counterfoil>],
     pub(crate) steps: Vec<&'a Step>,
     pub(crate) states: Vec<&'a Cluster<Counterfoil>>,
+    /// The step at which its property is violated.
+    pub(crate) violation: Option<usize>,
 }
 
 /// The names of an actor's lives in a state: the latest by the name of the actor, older ones by

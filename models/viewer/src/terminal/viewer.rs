@@ -39,7 +39,7 @@ impl Pane {
             Pane::State => "state",
             Pane::Why => "why",
             Pane::Next => "next",
-            Pane::Flight => "in flight",
+            Pane::Flight => "flight",
         }
     }
 }

@@ -76,6 +76,7 @@ pub(crate) fn walked(steps: usize) -> Trace<Counterfoil> {
         expect = "holds"
         schedulers = 3
         nodes = 8
+        timers = "any"
         inventory = { VCPU = 2 }
         request = [{ count = 20, resources = { VCPU = 1 } }]
         [faults]
