@@ -21,7 +21,7 @@ pub(crate) fn sum<'a>(demands: impl IntoIterator<Item = &'a Demand>) -> Amounts 
 
 /// What is allocated on a node.
 pub(crate) fn allocated(node: &Node) -> Amounts {
-    sum(node.durable.allocations.values().map(|allocation| &allocation.demand))
+    sum(node.durable.allocations.values().map(|allocation| &*allocation.demand))
 }
 
 /// The host state that a node truly has.

@@ -1,6 +1,7 @@
 //! What truly happened, gathered by observing every step. No machine reads it.
 
 mod asked;
+mod grants;
 
 use crate::outputs::{allocations, ends, sent_anew, verdicts};
 use crate::scheduler::touched_nodes;
@@ -14,6 +15,8 @@ use counterfoil_protocol::{
 use serde::{Deserialize, Serialize};
 use std::ops::{Bound, RangeInclusive};
 
+pub use grants::Grants;
+
 /// What truly happened.
 ///
 /// A correct protocol determines most of it by the states of its machines, so that keeping it tells
@@ -23,7 +26,7 @@ pub struct History {
     /// The host state that each node had at each stamp.
     pub host_states: Map<NodeId, Map<Stamp, HostState>>,
     /// Every grant.
-    pub grants: Map<ClaimId, Grant>,
+    pub grants: Grants,
     /// Every refusal, and to which request. A claim that was meant for another life of the node is
     /// refused anew whenever it arrives, by the host state of that moment.
     pub refusals: Map<ClaimId, Set<(RequestId, Refusal)>>,
@@ -177,9 +180,7 @@ impl History {
             self.note_grant(claim, allocation, is_new(&claim).then_some(after));
         }
         for claim in ends(outputs) {
-            if let Some(grant) = self.grants.get_mut(&claim) {
-                grant.ended = Some(cause_of_end(input, claim));
-            }
+            self.grants.change(&claim, |grant| grant.ended = Some(cause_of_end(input, claim)));
         }
         for verdict in verdicts(outputs) {
             self.note_verdict(verdict, is_new(&verdict.claim), after);
@@ -199,14 +200,18 @@ impl History {
         allocation: &node::Allocation,
         newly_on: Option<&node::Node>,
     ) {
-        let grant = self.grants.entry(claim).or_insert_with(|| Grant::of(allocation));
-        if let Some(node) = newly_on {
-            grant.on.insert(node.id);
-            grant.times += 1;
-            grant.at = node.stamp();
-            grant.ended = None;
+        if !self.grants.contains_key(&claim) {
+            self.grants.insert(claim, Grant::of(allocation));
         }
-        grant.confirmed |= allocation.state == AllocationState::Confirmed;
+        self.grants.change(&claim, |grant| {
+            if let Some(node) = newly_on {
+                grant.on.insert(node.id);
+                grant.times += 1;
+                grant.at = node.stamp();
+                grant.ended = None;
+            }
+            grant.confirmed |= allocation.state == AllocationState::Confirmed;
+        });
     }
 
     fn note_verdict(&mut self, verdict: &Verdict, is_new: bool, after: &node::Node) {
@@ -222,9 +227,7 @@ impl History {
             let at = if is_new { after.stamp() } else { allocation.at };
             self.grants.insert(verdict.claim, Grant { at, ..Grant::of(allocation) });
         }
-        if let Some(grant) = self.grants.get_mut(&verdict.claim) {
-            grant.told = grant.told.max(Some(told));
-        }
+        self.grants.change(&verdict.claim, |grant| grant.told = grant.told.max(Some(told)));
     }
 
     fn observe_scheduler(
@@ -238,7 +241,7 @@ impl History {
             self.scheduler_ended(after.id, after.incarnation);
         }
         for claim in sent_anew(before, step.outputs) {
-            let sent = Sent { demand: claim.demand.clone(), granted: None };
+            let sent = Sent { demand: Demand::clone(&claim.demand), granted: None };
             self.sent.insert(claim.claim, sent);
             if let Some(attempt) = attempt_of(after, claim.claim) {
                 self.tried.entry((after.id, after.incarnation, attempt)).or_default().claims += 1;
@@ -365,6 +368,16 @@ impl History {
         incarnation: Incarnation,
     ) -> impl Iterator<Item = (&ClaimId, &Sent)> {
         self.sent.range(claims_of(scheduler, incarnation))
+    }
+
+    /// Every grant to a claim of a later life of the scheduler of `claim`, in order.
+    pub(crate) fn grants_to_later_lives(
+        &self,
+        claim: ClaimId,
+    ) -> impl Iterator<Item = (&ClaimId, &Grant)> {
+        let last = *claims_of(claim.scheduler, claim.incarnation).end();
+        let later = self.grants.range((Bound::Excluded(last), Bound::Unbounded));
+        later.take_while(move |(other, _)| other.scheduler == claim.scheduler)
     }
 
     /// Every grant to a claim on `node`, in order.

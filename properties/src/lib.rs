@@ -18,7 +18,7 @@ mod outputs;
 mod reach;
 mod scheduler;
 
-pub use history::{Asked, Ended, Grant, History, Sent, Tried};
+pub use history::{Asked, Ended, Grant, Grants, History, Sent, Tried};
 pub use liveness::{Liveness, Snapshot, Unmet};
 pub use reach::Witness;
 

@@ -38,7 +38,7 @@ pub(crate) fn no_overcommit(step: &Step) -> Check {
             let none = arithmetic::Amounts::new();
             // Who must be near, and who apart, is another property.
             let (near, apart) = (Set::default(), Map::default());
-            let demand = Demand { near, apart, ..allocation.demand.clone() };
+            let demand = Demand { near, apart, ..(*allocation.demand).clone() };
             let reason = arithmetic::reason_against(&empty, &demand, &none)?;
             let clause = format!("{me} grants {claim} only if it would were it empty");
             let way = path(me, &[&"durable"]);
@@ -76,11 +76,9 @@ pub(crate) fn one_grant_per_claim(step: &Step, history: &History) -> Check {
             return Some(violation.fact("refused", refusal, Vec::new()));
         }
         let later = |(other, of_other): &(&ClaimId, &Grant)| {
-            other.scheduler == claim.scheduler
-                && other.incarnation > claim.incarnation
-                && of_other.at.incarnation == life
+            other.node == after.id && of_other.at.incarnation == life
         };
-        history.grants_on(after.id).find(later).map(|(other, of_other)| {
+        history.grants_to_later_lives(claim).find(later).map(|(other, of_other)| {
             let clause =
                 format!("{me} grants {claim} before it grants to a later life of its scheduler");
             Violation::new(clause)
@@ -98,7 +96,7 @@ pub(crate) fn groups_are_kept(step: &Step) -> Check {
     let granted = allocations(step.outputs).filter(|(claim, _)| is_new(before, claim));
     all(granted.filter(|(_, allocation)| asks(&allocation.demand)).map(|(claim, allocation)| {
         let others = after.durable.allocations.iter().filter(|(other, _)| **other != claim);
-        let here = arithmetic::sum(others.map(|(_, other)| &other.demand));
+        let here = arithmetic::sum(others.map(|(_, other)| &*other.demand));
         let none = arithmetic::Amounts::new();
         let reason = arithmetic::company_against(&allocation.demand, &here, &none)?;
         let me = Actor::Node(after.id);
@@ -182,12 +180,10 @@ pub(crate) fn one_confirmed_per_request(step: &Step, history: &History) -> Check
     let confirmed = allocations(step.outputs)
         .filter(|(_, allocation)| allocation.state == AllocationState::Confirmed);
     all(confirmed.map(|(claim, allocation)| {
-        let other = history.grants.iter().find(|(other, grant)| {
-            **other != claim
-                && grant.request == allocation.request
-                && grant.confirmed
-                && grant.ended.is_none()
-        });
+        let other = history
+            .grants
+            .to(allocation.request)
+            .find(|(other, grant)| **other != claim && grant.confirmed && grant.ended.is_none());
         other.map(|(other, _)| {
             let way = |claim: ClaimId| {
                 path(Actor::Node(claim.node), &[&"durable", &"allocations", &claim, &"state"])
@@ -272,7 +268,7 @@ fn orders_survive(node: &Node, last: &HostState) -> Option<Violation> {
 
 /// How many groups the allocations of a node are in, `and` those of one more demand.
 fn groups(node: &Node, and: Option<&Demand>) -> usize {
-    let demands = node.durable.allocations.values().map(|allocation| &allocation.demand);
+    let demands = node.durable.allocations.values().map(|allocation| &*allocation.demand);
     let sums = arithmetic::sum(demands.chain(and));
     sums.iter().filter(|(class, count)| arithmetic::group(class).is_some() && **count > 0).count()
 }

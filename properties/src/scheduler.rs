@@ -1,6 +1,6 @@
 //! Safety of schedulers.
 
-use crate::outputs::sent_anew;
+use crate::outputs::{sent, sent_anew};
 use crate::{Check, History, Process, Step, Violation, all, arithmetic, path, within};
 use counterfoil_protocol::scheduler::{Host, Input, Presence, Reservation, Scheduler};
 use counterfoil_protocol::{
@@ -93,16 +93,7 @@ pub(crate) fn touched_nodes(step: &Step) -> BTreeSet<NodeId> {
         | None => None,
     };
     let meant = input.and_then(Input::node);
-    let said = step.outputs.iter().filter_map(|output| match output {
-        Output::Send(datagram) => of_claim(datagram),
-        Output::Persist(_)
-        | Output::Call(..)
-        | Output::Answer(..)
-        | Output::SetTimer { .. }
-        | Output::Choose(_)
-        | Output::Ended(..)
-        | Output::Notice(_) => None,
-    });
+    let said = sent(step.outputs).filter_map(of_claim);
     changed.chain(told).chain(meant).chain(said).collect()
 }
 

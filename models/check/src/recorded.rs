@@ -10,11 +10,18 @@
 //! names at most [`OUTSIDE_MAX`] requests and orders. [`NotJoined`] says what is in the way.
 
 mod act;
+mod closest;
 mod join;
+mod scenario;
+mod story;
 mod tale;
+mod violation;
 
+pub use closest::{Unexplained, closest};
 pub use join::{Aim, Joined, OUTSIDE_MAX, join};
-pub use tale::{AnyInput, Event, Tale, Tales};
+pub use story::{Story, story};
+pub use tale::{AnyInput, Event, Tale, Tales, files};
+pub use violation::{BYTES_MAX, is_recorded, tales, violation};
 
 use counterfoil_protocol::Actor;
 use counterfoil_recording::RunError;
@@ -34,6 +41,9 @@ pub enum NotJoined {
     /// There is nothing to join.
     #[error("no recording is there: NAME.NUMBER.recording")]
     Nothing,
+    /// There is nothing wrong to show.
+    #[error("no property is violated in the recordings; there is nothing to minimise")]
+    NotViolated,
     /// A recording cannot be rebuilt before the aim.
     #[error("{path} {source}", path = path.display())]
     NotRebuilt {
@@ -70,7 +80,9 @@ pub enum NotJoined {
         what: String,
     },
     /// All was taken, and the property is not violated.
-    #[error("{property} is violated in the recordings, and not in the run of the world made of them")]
+    #[error(
+        "{property} is violated in the recordings, and not in the run of the world made of them"
+    )]
     Holds {
         /// The property.
         property: String,

@@ -50,9 +50,6 @@ pub enum Verdict {
     Inconclusive,
 }
 
-/// Properties that no single rule breaks, and why not.
-const EXPLAINED: [(&str, &str); 0] = [];
-
 impl Summary {
     /// What is said of all together.
     pub fn verdict(&self) -> Verdict {
@@ -98,8 +95,7 @@ impl Summary {
             }
         }
         for (name, _, _) in properties() {
-            let explained = EXPLAINED.iter().any(|(known, _)| *known == name);
-            if self.broken_by(name).is_empty() && !explained {
+            if self.broken_by(name).is_empty() {
                 gaps.push(format!("no scenario breaks {name}"));
             }
         }
@@ -329,7 +325,6 @@ impl Summary {
         for (name, kind, index) in properties() {
             let share = share(premise(&holding, kind, index), holding.steps);
             let broken_by = self.broken_by(name).join(", ");
-            let why = EXPLAINED.iter().find(|(known, _)| *known == name).map(|(_, why)| *why);
             let premise = if kind == "safety" {
                 format!("{:.1}% of steps", share * 100.0)
             } else {
@@ -338,7 +333,7 @@ impl Summary {
             let _ = writeln!(
                 text,
                 "  {name:<32} {premise:<18} {}",
-                if broken_by.is_empty() { why.unwrap_or("nothing") } else { &broken_by }
+                if broken_by.is_empty() { "nothing" } else { &broken_by }
             );
         }
         let heal = self.reports.iter().filter(|r| r.scenario.without.is_empty());

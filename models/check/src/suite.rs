@@ -1,5 +1,6 @@
 //! Which scenarios there are, and where they and the saved traces are kept.
 
+use clap::ValueEnum;
 use counterfoil_world::{Scenario, ScenarioError};
 use std::path::{Path, PathBuf};
 
@@ -52,13 +53,13 @@ pub fn files(folder: &Path, suffix: &str) -> Result<Vec<PathBuf>, SuiteError> {
 }
 
 /// A set of scenarios that are run together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Suite {
-    /// Ends within minutes: part of every build.
+    /// Every rule, every property; ends within minutes.
     Quick,
-    /// Ends within an hour: for people.
+    /// The small scope; ends within an hour.
     Full,
-    /// As far as a night goes: for people.
+    /// As far as a night goes.
     Nightly,
 }
 

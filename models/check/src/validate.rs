@@ -3,6 +3,7 @@
 use counterfoil_properties::Safety;
 use counterfoil_recording::audit::{Audit, Finding, Wrong, audit, audit_files};
 use counterfoil_recording::{Error, RunError};
+use counterfoil_world::why::plain;
 use serde_json::{Value, json};
 use std::fmt;
 use std::io;
@@ -52,6 +53,11 @@ pub fn validate(paths: &[PathBuf]) -> io::Result<Validation> {
 }
 
 impl Validation {
+    /// All that was found.
+    pub fn audit(&self) -> &Audit {
+        &self.0
+    }
+
     /// What it comes to: the worst of all that was found.
     pub fn verdict(&self) -> Verdict {
         let audit = &self.0;
@@ -92,6 +98,7 @@ impl Validation {
             "messages_joined": audit.messages_joined,
             "never_sent": audit.never_sent,
             "checks_left_out": audit.left_out,
+            "missing": audit.missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "torn": audit.torn,
             "incomplete": audit.incomplete.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "findings": audit.findings.iter().map(text).collect::<Vec<_>>(),
@@ -118,7 +125,7 @@ impl fmt::Display for Validation {
         writeln!(f, "{} recordings rebuilt, {} steps", audit.runs, audit.steps)?;
         for property in Safety::ALL {
             let times = audit.judged.get(&property).copied().unwrap_or(0);
-            writeln!(f, "  {property:<32} premise true {times:>9} times")?;
+            writeln!(f, "  {:<32} premise true {times:>9} times", property.name())?;
         }
         let (joined, never) = (audit.messages_joined, audit.never_sent);
         writeln!(
@@ -131,12 +138,16 @@ impl fmt::Display for Validation {
             match &finding.what {
                 Wrong::Violated { violation, .. } => {
                     for fact in &violation.facts {
-                        writeln!(f, "    {} = {}", fact.name, fact.value)?;
+                        writeln!(f, "    {} = {}", fact.name, plain(&fact.value))?;
                     }
                 }
                 Wrong::NotRebuilt(RunError::Recording(Error::Version(_))) => {
                     writeln!(f, "    judge it with the version of this program that recorded it")?;
                 }
+                Wrong::NeverSent { from, .. } if audit.is_torn(*from) => writeln!(
+                    f,
+                    "    a recording of {from} ends torn: it may have been sent in what is cut off"
+                )?,
                 Wrong::NotRebuilt(_) | Wrong::NeverSent { .. } => {}
             }
         }
@@ -164,6 +175,9 @@ impl Validation {
                 "  {} checks left out: what they compare with is not here",
                 audit.left_out
             )?;
+        }
+        for actor in &audit.missing {
+            writeln!(f, "  there is no recording of {actor}: what it said cannot be checked")?;
         }
         for actor in &audit.incomplete {
             writeln!(f, "  what {actor} did before its first recording here is not known")?;

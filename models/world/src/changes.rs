@@ -214,7 +214,6 @@ pub fn label(message: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Serialize;
     use serde_json::json;
 
     fn state(version: &str, claims: &[(&str, &str)]) -> Value {

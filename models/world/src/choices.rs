@@ -4,7 +4,7 @@
 //! *safe* if they can lead from it, without a violation, to where the property is true whatever fair
 //! steps follow. It is *doomed* if not: then only a fault or something from outside could still turn
 //! it. That is exact, and says the same of safety and of liveness: what is violated once stays
-//! violated, and a goal must become and stay true. Where it would take more states than a budget to
+//! violated, and a goal must become and stay true. Where it would take more steps than a budget to
 //! tell, it is not told ([`Fate::Unknown`]), and only the next step is judged ([`Leads::Unknown`]
 //! says that it does not violate at once).
 
@@ -15,11 +15,11 @@ use crate::trace::{Kind, kind_of};
 use serde::Serialize;
 use std::collections::HashMap;
 
-/// How many states are looked at to tell the fate of one.
-pub const STATES_MAX: usize = 2_000;
+/// How many steps are tried to tell the fate of one state.
+pub const STEPS_MAX: usize = 20_000;
 
-/// How many states are looked at in all, by one [`Judge`].
-pub const STATES_IN_ALL: usize = 12_000;
+/// How many steps are tried in all, by one [`Judge`].
+pub const STEPS_IN_ALL: usize = 60_000;
 
 /// What fair steps can make of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -29,7 +29,7 @@ pub enum Fate {
     Safe,
     /// Nowhere that they lead does the property become and stay true.
     Doomed,
-    /// It would take too many states to tell.
+    /// It would take too many steps to tell.
     Unknown,
 }
 
@@ -43,7 +43,7 @@ pub enum Leads {
     Doomed,
     /// To a state from which they can: the action keeps the property.
     Safe,
-    /// It does not violate at once; what then follows would take too many states to tell.
+    /// It does not violate at once; what then follows would take too many steps to tell.
     Unknown,
 }
 
@@ -93,7 +93,7 @@ pub enum Claim {
     /// After them fair steps could keep the property for ever; after the step that was taken, and
     /// after every later one of the run, they could not.
     ForGood,
-    /// They do not violate at once. What then follows would take too many states to tell.
+    /// They do not violate at once. What then follows would take too many steps to tell.
     NextStep,
 }
 
@@ -105,7 +105,7 @@ pub struct Judge<P: Protocol> {
     /// The index of the property, among those of its kind.
     property: usize,
     fates: HashMap<Cluster<P>, Fate>,
-    states_left: usize,
+    steps_left: usize,
 }
 
 impl<P: Protocol> Judge<P> {
@@ -118,7 +118,7 @@ impl<P: Protocol> Judge<P> {
         };
         let property = all.iter().position(|known| known.name == property)?;
         let (world, fates) = (world.clone(), HashMap::new());
-        Some(Judge { world, kind, property, fates, states_left: STATES_IN_ALL })
+        Some(Judge { world, kind, property, fates, steps_left: STEPS_IN_ALL })
     }
 
     /// Everything that may happen at a state, in the order of [`World::enabled`].
@@ -183,7 +183,11 @@ impl<P: Protocol> Judge<P> {
         if known || self.kind == Kind::Liveness {
             return None;
         }
-        Some(LastSafe { claim: Claim::NextStep, ..self.choice_at(before.0, before.1, at) })
+        // Of what does not violate at once no more is asked.
+        let left = std::mem::take(&mut self.steps_left);
+        let choice = self.choice_at(before.0, before.1, at);
+        self.steps_left = left;
+        Some(LastSafe { claim: Claim::NextStep, ..choice })
     }
 
     fn choice_at(&mut self, state: &Cluster<P>, taken: &Action<P>, at: usize) -> LastSafe {
@@ -223,14 +227,13 @@ impl<P: Protocol> Judge<P> {
     /// `root`, or all is seen.
     fn explore(&mut self, root: &Cluster<P>) -> Fate {
         let mut graph = Graph::of(root.clone());
-        let mut stack = vec![0];
+        let (mut stack, mut steps) = (vec![0], 0);
         while let Some(at) = stack.pop() {
-            if self.states_left == 0 || graph.nodes.len() > STATES_MAX {
+            if self.steps_left == 0 || steps > STEPS_MAX {
                 graph.nodes[at].is_open = true;
                 stack.iter().for_each(|at| graph.nodes[*at].is_open = true);
                 break;
             }
-            self.states_left -= 1;
             let state = graph.nodes[at].state.clone();
             graph.nodes[at].is_bad = !self.is_true(&state);
             if self.violates(&state) {
@@ -242,6 +245,8 @@ impl<P: Protocol> Judge<P> {
                     continue;
                 }
                 let next = self.world.apply(&state, &action);
+                self.steps_left = self.steps_left.saturating_sub(1);
+                steps += 1;
                 if next == state {
                     continue;
                 }
@@ -288,7 +293,11 @@ impl<P: Protocol> Judge<P> {
             (false, true) => Fate::Unknown,
             (false, false) => Fate::Doomed,
         };
-        let known = (0..nodes.len()).filter(|index| *index == 0 || fate(*index) != Fate::Unknown);
+        // That it is unknown is remembered only if there was a budget to tell.
+        let known = (0..nodes.len()).filter(|index| match fate(*index) {
+            Fate::Safe | Fate::Doomed => true,
+            Fate::Unknown => *index == 0 && self.steps_left > 0,
+        });
         self.fates.extend(known.map(|index| (nodes[index].state.clone(), fate(index))));
         fate(0)
     }

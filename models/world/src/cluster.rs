@@ -196,6 +196,32 @@ impl<P: Protocol> World<P> {
 
     /// The state in which the exploration starts.
     pub fn initial(&self) -> Cluster<P> {
+        let (mut cluster, _) = self.opened();
+        if self.scenario.start == Start::Warm {
+            cluster.network = Network::default();
+        }
+        cluster
+    }
+
+    /// What leads from [`World::cold`] to [`World::initial`], which then has nothing in flight: none
+    /// where the scenario starts cold.
+    pub fn opening(&self) -> Vec<Action<P>> {
+        self.opened().1
+    }
+
+    fn opened(&self) -> (Cluster<P>, Vec<Action<P>>) {
+        let (mut cluster, mut actions) = (self.cold(), Vec::new());
+        if self.scenario.start == Start::Warm {
+            while let Some(action) = self.calm(&cluster) {
+                cluster = self.apply(&cluster, &action);
+                actions.push(action);
+            }
+        }
+        (cluster, actions)
+    }
+
+    /// The state in which everyone has started, and nothing that they said has arrived.
+    pub fn cold(&self) -> Cluster<P> {
         let mut cluster = Cluster {
             processes: Map::default(),
             disks: Map::default(),
@@ -207,19 +233,18 @@ impl<P: Protocol> World<P> {
             history: Shared::default(),
             violated: Map::default(),
         };
+        for actor in self.actors_at_start() {
+            self.start(&mut cluster, actor, &mut None);
+        }
+        cluster
+    }
+
+    /// Who is there at the start, in the order of starting.
+    pub fn actors_at_start(&self) -> impl Iterator<Item = Actor> {
         let nodes = (1..=self.scenario.nodes_at_start).map(|n| Actor::Node(NodeId(n)));
         let schedulers = (1..=self.scenario.schedulers).map(|n| Actor::Scheduler(SchedulerId(n)));
         let clients = self.scenario.clients.then_some(Actor::Client(ClientId(1)));
-        for actor in nodes.chain(schedulers).chain(clients) {
-            self.start(&mut cluster, actor, &mut None);
-        }
-        if self.scenario.start == Start::Warm {
-            while let Some(action) = self.calm(&cluster) {
-                cluster = self.apply(&cluster, &action);
-            }
-            cluster.network = Network::default();
-        }
-        cluster
+        nodes.chain(schedulers).chain(clients)
     }
 
     /// A fair action other than a timer that changes something, if there is one.
@@ -235,6 +260,11 @@ impl<P: Protocol> Cluster<P> {
     /// The process that a datagram or letter to `to` reaches: that life, or the latest.
     pub fn receiver(&self, to: Address) -> Option<Address> {
         View::receiver(self, to)
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_quiet(&self) -> bool {
+        self.network.in_flight().next().is_none() && self.mail.is_empty() && self.choices.is_empty()
     }
 
     /// Whether a fault may still happen.

@@ -16,7 +16,7 @@ use counterfoil_protocol::{
     Limits, Machine, Node, NodeId, Notice, Output, Record, Scheduler, SchedulerId, Timer, client,
     node, scheduler,
 };
-use input::{client_input, node_input, scheduler_input};
+pub use input::{client_input, node_input, scheduler_input};
 use parts::{DiskParts, NodeParts, Parts, SchedulerParts};
 use serde::{Deserialize, Serialize};
 

@@ -66,8 +66,8 @@ pub fn draw<P: Protocol>(trace: &Trace<P>, replay: &Replay<P>, options: &Style) 
     text
 }
 
-/// The same in signs of ASCII.
-fn ascii(line: &str) -> String {
+/// The same text in signs of ASCII.
+pub fn ascii(line: &str) -> String {
     let mut text = String::new();
     for letter in line.chars() {
         match letter {

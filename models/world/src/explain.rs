@@ -1,6 +1,6 @@
 //! Why a property is violated, in text: [`Why`] told to people.
 
-use crate::choices::{Claim, LastSafe, STATES_MAX};
+use crate::choices::{Claim, LastSafe};
 use crate::protocol::Protocol;
 use crate::replay::Replay;
 use crate::trace::Trace;
@@ -53,8 +53,7 @@ pub fn text(why: &Why) -> String {
             push(&mut text, "choice  ", never);
         }
         LastChoice::NotKnown => {
-            let unknown = format!("not known: more than {STATES_MAX} states can follow");
-            push(&mut text, "choice  ", &unknown);
+            push(&mut text, "choice  ", "not known: too many states can follow");
         }
         LastChoice::None => {}
     }
@@ -154,13 +153,15 @@ fn told_choice(text: &mut String, last: &LastSafe) {
         }
         (0, Claim::NextStep) => format!("each of the {enabled} enabled {actions} violates at once"),
         (count, Claim::ForGood) => {
+            let (was, them) = if count == 1 { ("was", "it") } else { ("were", "them") };
             format!(
-                "safe were {count} of {enabled} enabled {actions}: after them it can be avoided for good"
+                "safe {was} {count} of {enabled} enabled {actions}: after {them} it can be avoided \
+                 for good"
             )
         }
         (count, Claim::NextStep) => format!(
             "{count} of {enabled} enabled {actions} would not have violated at once; whether it could \
-             be avoided for good is not known: more than {STATES_MAX} states can follow"
+             be avoided for good is not known: too many states can follow"
         ),
     };
     push(text, "        ", &many);

@@ -20,6 +20,7 @@ mod tables;
 use crate::cluster::{Action, Cluster, World};
 use crate::network::Flight;
 use crate::protocol::{Coverage, Protocol};
+use crate::random::scattered;
 use crate::rename::Names;
 use crate::representation::Representation;
 use crate::scenario::Fault;
@@ -107,14 +108,6 @@ const DATAGRAM: u64 = 9;
 /// The random number of a part.
 fn part(kind: u64, word: u32, seed: u64) -> u64 {
     scattered((kind << 32 | u64::from(word)) ^ seed)
-}
-
-/// The finaliser of SplitMix64: every bit of the result depends on every bit of `number`.
-fn scattered(number: u64) -> u64 {
-    let mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 /// Something that may happen in a state: what it is by number, and what it costs.

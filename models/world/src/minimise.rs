@@ -16,7 +16,7 @@
 mod alike;
 mod bounds;
 
-use crate::calmest::{calmest_within, changes_of};
+use crate::calmest::{actors_of, calmest_within, changes_of};
 use crate::cluster::{Action, Cluster, World};
 use crate::protocol::Protocol;
 use crate::replay::{Divergence, Outcome, replay};
@@ -52,9 +52,12 @@ pub struct Minimised<P: Protocol> {
     pub was: usize,
     /// What is known of its length.
     pub length: Length,
+    /// How many actors act in it.
+    pub actors: usize,
     /// How often its actor changes.
     pub changes: usize,
-    /// Whether no shortest run within the bounds changes its actor less often.
+    /// Whether in no shortest run within the bounds fewer actors act, and in none of those with as
+    /// few the actor changes less often.
     pub calmest: bool,
 }
 
@@ -69,7 +72,8 @@ impl<P: Protocol> Minimised<P> {
             (Length::Shortest, false) => ("the shortest within these bounds", ""),
             (Length::NotShortened, _) => ("not shortened further", ""),
         };
-        format!("{steps} steps: {length}; {changes} changes of actor{calm}")
+        let actors = self.actors;
+        format!("{steps} steps: {length}; {actors} actors, {changes} changes of actor{calm}")
     }
 }
 
@@ -134,7 +138,7 @@ pub fn minimise<P: Protocol>(trace: &Trace<P>, budget: Budget) -> Result<Minimis
         calmest = false;
     }
     let Least { world, steps, aim, .. } = least;
-    let changes = changes_of(&steps);
+    let (actors, changes) = (actors_of(&steps), changes_of(&steps));
     let mut minimised = Trace::new(world.scenario, &trace.property, steps);
     minimised.engine = format!("{}, minimised", trace.engine.trim_end_matches(", minimised"));
     minimised.expect = trace.expect;
@@ -143,7 +147,7 @@ pub fn minimise<P: Protocol>(trace: &Trace<P>, budget: Budget) -> Result<Minimis
         Aim::Loop(_, round) => Some(minimised.steps.len() - round.len()),
         Aim::Safety(_) | Aim::Stuck(_) => None,
     };
-    Ok(Minimised { trace: minimised, was: trace.steps.len(), length, changes, calmest })
+    Ok(Minimised { trace: minimised, was: trace.steps.len(), length, actors, changes, calmest })
 }
 
 /// The file for the least run, beside that of the run.

@@ -102,9 +102,7 @@ impl<P: Protocol> Representation for Plain<P> {
     }
 
     fn is_quiet(&self, state: &Cluster<P>) -> bool {
-        state.network.in_flight().next().is_none()
-            && state.mail.is_empty()
-            && state.choices.is_empty()
+        state.is_quiet()
     }
 
     fn cluster(&self, state: &Cluster<P>) -> Cluster<P> {

@@ -12,10 +12,14 @@ use counterfoil_protocol::{Actor, Address, Rule};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The version of the section `#check` that is written, and the latest that is read.
 pub const VERSION: u64 = 1;
+
+/// The largest file that is read, in bytes. A run of a thousand steps takes far less.
+pub const BYTES_MAX: u64 = 64 << 20;
 
 /// The variables of a state in a trace, each with its type.
 pub const VARIABLES: [(&str, &str); 10] = [
@@ -88,6 +92,15 @@ pub enum TraceError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// The file is larger than any trace.
+    #[error(
+        "{path}: is larger than any trace: over {max} MiB; `check minimise` makes a run shorter",
+        max = BYTES_MAX >> 20
+    )]
+    TooLarge {
+        /// Which.
+        path: PathBuf,
     },
     /// The file ends before it is whole.
     #[error("{path}: is cut short: {source}")]
@@ -234,12 +247,13 @@ impl<P: Protocol> Trace<P> {
             let (path, reason) = (path.to_owned(), divergence.to_string());
             return Err(TraceError::Unreal { path, reason });
         }
-        std::fs::write(path, self.text(&replay))
+        std::fs::write(path, self.written(&replay))
             .map_err(|source| TraceError::Write { path: path.to_owned(), source })
     }
 
-    /// The text of the file: one line per state and per step, so that versions can be compared.
-    fn text(&self, replay: &Replay<P>) -> String {
+    /// The text of the file of this run, which was replayed: one line per state and per step, so that
+    /// versions can be compared.
+    pub fn written(&self, replay: &Replay<P>) -> String {
         let names: Vec<&str> = VARIABLES.iter().map(|(name, _)| *name).collect();
         let types: Map<String, Value> =
             VARIABLES.iter().map(|(name, of)| (name.to_string(), json!(of))).collect();
@@ -302,9 +316,8 @@ impl<P: Protocol> Trace<P> {
     /// Reads a run: its scenario and its actions. The states beside them are kept to compare with.
     pub fn load(path: &Path) -> Result<Self, TraceError> {
         let to = || path.to_owned();
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| TraceError::Read { path: to(), source })?;
-        let file: File = serde_json::from_str(&text).map_err(|source| {
+        let bytes = read(path)?;
+        let file: File = serde_json::from_slice(&bytes).map_err(|source| {
             if source.is_eof() {
                 TraceError::Truncated { path: to(), source }
             } else if source.is_data() {
@@ -316,12 +329,16 @@ impl<P: Protocol> Trace<P> {
         let section = file.check.unwrap_or_default();
         let version = section.get("version").and_then(Value::as_u64);
         let version = version.ok_or_else(|| TraceError::NoTrace { path: to() })?;
+        if version == 0 {
+            return Err(TraceError::NoTrace { path: to() });
+        }
         if version > VERSION {
             return Err(TraceError::Newer { path: to(), version });
         }
         let section: Section<P> = serde_json::from_value(section)
             .map_err(|source| TraceError::Section { path: to(), source })?;
-        if let Some(reason) = lacks_a_node(&section.scenario) {
+        let reason = lacks_a_node(&section.scenario).or_else(|| has_too_many(&section.scenario));
+        if let Some(reason) = reason {
             let source = serde::de::Error::custom(reason);
             return Err(TraceError::Section { path: to(), source });
         }
@@ -348,6 +365,30 @@ impl<P: Protocol> Trace<P> {
             stored,
         })
     }
+}
+
+/// The file, if it is no larger than a trace can be; whatever it says of its length.
+fn read(path: &Path) -> Result<Vec<u8>, TraceError> {
+    let failed = |source| TraceError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(TraceError::TooLarge { path: path.to_owned() });
+    }
+    Ok(bytes)
+}
+
+/// What a scenario has more of than it may: reading one rules that out, and a trace may have been
+/// edited.
+fn has_too_many(scenario: &Scenario) -> Option<String> {
+    const OUTSIDE_MAX: usize = 255;
+    let most = Scenario::COUNT_MAX;
+    if scenario.schedulers > most {
+        return Some(format!("{} schedulers: up to {most}", scenario.schedulers));
+    }
+    let outside = scenario.outside().len();
+    (outside > OUTSIDE_MAX).then(|| format!("{outside} requests and orders: up to {OUTSIDE_MAX}"))
 }
 
 /// What is wrong if a node of the scenario has no inventory: reading a scenario rules that out, and

@@ -16,6 +16,7 @@ pub mod plan;
 use crate::cluster::{Action, Cluster, World};
 use crate::network::Flight;
 use crate::protocol::{Coverage, Firing, Protocol};
+use crate::random::Random;
 use crate::scenario::{Fault, Scenario};
 use crate::trace::Trace;
 use counterfoil_protocol::Actor;
@@ -215,7 +216,7 @@ impl<P: Protocol> Walker<P> {
         let mut seen = HashMap::from([(hasher.hash_one(self.now()), self.steps.len())]);
         let mut repeats = None;
         for _ in 0..HEALING_MAX {
-            if self.is_quiet() && self.unmet().is_none() {
+            if self.now().is_quiet() && self.unmet().is_none() {
                 return None;
             }
             let number = self.random.next();
@@ -239,20 +240,11 @@ impl<P: Protocol> Walker<P> {
         Some(Wrong::Unhealed(self.unmet().unwrap_or_default(), Ending::Open))
     }
 
-    fn is_quiet(&self) -> bool {
-        is_quiet(self.now())
-    }
-
     /// The first liveness property that is looked for and whose goal is not true.
     fn unmet(&self) -> Option<usize> {
         let unmet = |index: &usize| P::goal(&self.world, self.now(), *index).is_some();
         (0..P::liveness().len()).filter(|index| self.sought.wants(*index)).find(unmet)
     }
-}
-
-/// Whether nothing is under way.
-pub(crate) fn is_quiet<P: Protocol>(now: &Cluster<P>) -> bool {
-    now.network.in_flight().next().is_none() && now.mail.is_empty() && now.choices.is_empty()
 }
 
 /// A fair step that changes something, by a number: a timer only if there is nothing else.
@@ -319,22 +311,5 @@ fn is_again<P: Protocol>(now: &Cluster<P>, action: &Action<P>) -> bool {
         | Action::Die(_)
         | Action::Twin(_)
         | Action::Disconnect(..) => false,
-    }
-}
-
-/// The generator SplitMix64: small, and good enough to walk by.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Below `count`, which is not 0.
-    pub(crate) fn below(&mut self, count: usize) -> usize {
-        (self.next() % count as u64) as usize
     }
 }

@@ -94,7 +94,7 @@ pub enum LastChoice {
     At(LastSafe),
     /// Fair steps could not keep the property from the start on.
     Never,
-    /// It would take too many states to tell.
+    /// It would take too many steps to tell.
     NotKnown,
     /// Nothing is violated, or nothing was chosen before.
     None,
@@ -189,7 +189,7 @@ impl Why {
             }
             (None, None) => format!("{property} is violated from the start"),
         };
-        let cause = self.cause(step).map_or_else(String::new, |cause| format!(", because {cause}"));
+        let cause = self.cause(step).map_or_else(String::new, |cause| format!(", {cause}"));
         format!("{rules}, {done}{cause}{}", self.last_words())
     }
 
@@ -197,21 +197,31 @@ impl Why {
     fn cause(&self, step: usize) -> Option<String> {
         let told = self.messages.iter().filter_map(|message| Some((message.worst()?, message)));
         if let Some((difference, message)) = told.min_by_key(|(worst, _)| worst.rank()) {
-            return Some(format!("{} {difference}", message.short()));
+            return Some(match difference {
+                Difference::Late { .. } | Difference::InFlight => {
+                    format!("while {} was under way", message.short())
+                }
+                Difference::Overtaken { .. }
+                | Difference::Lost { .. }
+                | Difference::Copied { .. }
+                | Difference::Dropped { .. } => {
+                    format!("because {} {difference}", message.short())
+                }
+            });
         }
         let written = self.facts.iter().filter_map(|origin| {
             let entries = origin.entries.iter().map(|(_, written)| written);
             let written = entries.chain(&origin.written).filter(|w| w.step > 0 && w.step < step);
-            Some((&origin.fact.name, written.max_by_key(|written| written.step)?))
+            Some((&origin.place, written.max_by_key(|written| written.step)?))
         });
-        let (name, written) = written.max_by_key(|(_, written)| written.step)?;
-        Some(format!("{name} was written at step {} ({})", written.step, written.action))
+        let (place, written) = written.max_by_key(|(_, written)| written.step)?;
+        Some(format!("after step {} ({}) had written {place}", written.step, written.action))
     }
 
     fn last_words(&self) -> String {
         match &self.choice {
             LastChoice::At(LastSafe { step, claim: Claim::ForGood, .. })
-                if Some(*step) == self.step =>
+                if self.for_ever.is_none() && Some(*step) == self.step =>
             {
                 "; until then it could be avoided".to_owned()
             }

@@ -53,10 +53,10 @@ fn of_a_scheduler() {
     let facts = [("size", "2", "s1/nodes")];
     truth.violates(Safety::Bounded, &crowded, "2 <= nodes_max = 1", &facts);
 
-    let call = counterfoil_protocol::Call { attempt: attempt(1), demand: one() };
+    let call = counterfoil_protocol::Call { attempt: attempt(1), demand: one().into() };
     let mut taken = truth.step(&mut scheduler, Input::Call(CLIENT, call));
     assert_eq!(truth.check(Safety::Bounded, &taken), Check::Holds);
-    taken.after.attempts.get_mut(&attempt(1)).unwrap().claims_made = 2;
+    taken.after.attempts.change(&attempt(1), |attempt| attempt.claims_made = 2).unwrap();
     let facts = [("size", "2", "s1/attempts/r1/1/claims_made")];
     truth.violates(Safety::Bounded, &taken, "2 <= claims_per_attempt_max = 1", &facts);
 }
@@ -66,7 +66,7 @@ fn of_a_client() {
     let chosen = |number| client::Chosen {
         claim: claim_id(number),
         releasing: false,
-        demand: one(),
+        demand: one().into(),
         attempts_made: AttemptNumber(2),
         bundle: Default::default(),
     };

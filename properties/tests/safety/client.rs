@@ -42,7 +42,7 @@ fn chose(releasing: bool) -> client::Disk {
     let chosen = client::Chosen {
         claim: claim_id(1),
         releasing,
-        demand: one(),
+        demand: one().into(),
         attempts_made: counterfoil_protocol::AttemptNumber(1),
         bundle: Default::default(),
     };

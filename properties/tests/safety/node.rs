@@ -28,7 +28,7 @@ fn groups_are_kept() {
     let of = |number, demand: Demand| {
         let node::Input::Datagram(mut datagram) = claims(number) else { unreachable!() };
         let Body::Claim(claim) = &mut datagram.body else { unreachable!() };
-        claim.demand = demand;
+        claim.demand = demand.into();
         node::Input::Datagram(datagram)
     };
     let member = |bears: Option<u32>| {
@@ -84,7 +84,7 @@ fn claims_of(number: u64, amount: u64) -> node::Input {
     let node::Input::Datagram(mut datagram) = claims(number) else { unreachable!() };
     let Body::Claim(claim) = &mut datagram.body else { unreachable!() };
     let resources = [(ResourceClass::Vcpu, amount)].into_iter().collect();
-    claim.demand = Demand { resources, ..Demand::default() };
+    claim.demand = Demand { resources, ..Demand::default() }.into();
     node::Input::Datagram(datagram)
 }
 

@@ -288,7 +288,7 @@ fn no_valid_host_gives_true_reasons() {
     let mut truth = Truth::default();
     let node = truth.node(processors(0), Rules::ALL);
     let mut scheduler = truth.scheduler(&node, Rules::ALL);
-    let call = counterfoil_protocol::Call { attempt: attempt(1), demand: one() };
+    let call = counterfoil_protocol::Call { attempt: attempt(1), demand: one().into() };
     truth.step(&mut scheduler, Input::Call(CLIENT, call.clone()));
     let answered = truth.step(&mut scheduler, Input::Chosen(attempt(1), None));
     assert_eq!(truth.check(Safety::AnswersAreTrue, &answered), Check::Holds);

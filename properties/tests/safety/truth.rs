@@ -130,7 +130,7 @@ impl Truth {
 
     /// Has a scheduler try to place a request on the node.
     pub(crate) fn place(&mut self, scheduler: &mut Scheduler, request: u64) -> Taken<Scheduler> {
-        let call = Call { attempt: attempt(request), demand: one() };
+        let call = Call { attempt: attempt(request), demand: one().into() };
         self.step(scheduler, scheduler::Input::Call(CLIENT, call));
         self.step(scheduler, scheduler::Input::Chosen(attempt(request), Some(NODE)))
     }
@@ -217,7 +217,7 @@ pub(crate) fn claims(number: u64) -> node::Input {
     let claim = Claim {
         claim: claim_id(number),
         request: RequestId(number),
-        demand: one(),
+        demand: one().into(),
         floor: ClaimNumber(0),
     };
     node::Input::Datagram(Datagram {

@@ -52,7 +52,7 @@ fn main() {
             f();
             spent[place] += start.elapsed().as_nanos();
         };
-        let call = Call { attempt, demand };
+        let call = Call { attempt, demand: demand.into() };
         step(0, &mut || {
             schedulers[s].handle(scheduler::Input::Call(ClientId(1), call.clone()), &mut out)
         });

@@ -109,7 +109,11 @@ impl Load {
             AttemptId { request: RequestId(self.first + count), number: AttemptNumber(1) };
         let resources = [(ResourceClass::Vcpu, 1), (ResourceClass::MemoryMb, 512)];
         let demand = Demand { resources: resources.into_iter().collect(), ..Demand::default() };
-        self.say(Event::Said(CLIENT, CONNECTION, FromClient::Call(Call { attempt, demand })));
+        self.say(Event::Said(
+            CLIENT,
+            CONNECTION,
+            FromClient::Call(Call { attempt, demand: demand.into() }),
+        ));
     }
 
     fn release(&self, claim: ClaimId) {

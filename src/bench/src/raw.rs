@@ -2,6 +2,7 @@
 
 use crate::Figures;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -14,6 +15,9 @@ const DATAGRAM_MAX: usize = counterfoil_service::packet::PACKET_MAX;
 
 /// Requests that wait for their response at once.
 const WINDOW: usize = 256;
+
+/// How long a side waits for the other before it begins anew.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// Datagrams that one call hands to the system, at most, where many go in one.
 const SEGMENTS: usize = 32;
@@ -123,8 +127,6 @@ impl Ends {
     fn new() -> io::Result<Ends> {
         let socket = socket()?;
         let state = UdpSocketState::new((&socket).into())?;
-        // The state makes it answer at once; here it is to wait.
-        socket.set_nonblocking(false)?;
         Ok(Ends { socket, state, buffers: vec![vec![0; 1 << 16]; 8] })
     }
 
@@ -141,7 +143,20 @@ impl Ends {
     }
 
     /// How many bytes have arrived; 0 if none did for a while.
+    ///
+    /// A call for many datagrams that is to wait would wait until there are as many: so this waits for
+    /// one, and then takes what there is.
     fn receive(&mut self) -> usize {
+        match self.take() {
+            0 => {
+                let _ = poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&PATIENCE));
+                self.take()
+            }
+            bytes => bytes,
+        }
+    }
+
+    fn take(&mut self) -> usize {
         let mut metas = [RecvMeta::default(); 8];
         let mut slices: Vec<IoSliceMut<'_>> =
             self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();

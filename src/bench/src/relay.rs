@@ -12,6 +12,7 @@
 pub mod control;
 
 use counterfoil_service::packet::{PACKET_MAX, claimed_sender};
+use counterfoil_world::random::scattered;
 use fastrand::Rng;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
@@ -218,11 +219,7 @@ struct Fate {
 fn fate(seed: u64, pair: (usize, usize), count: u64, links: &Links) -> Fate {
     let mut mixed = seed;
     for part in [pair.0 as u64, pair.1 as u64, count] {
-        // The finalizer of SplitMix64.
-        mixed = mixed.wrapping_add(part).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
+        mixed = scattered(mixed.wrapping_add(part));
     }
     let mut draws = Rng::with_seed(mixed);
     let mut chance = |of: u16| draws.u16(0..1000) < of;

@@ -1,7 +1,7 @@
 //! The service under load: placements end to end, over UDP on loopback.
 //!
-//! Everything runs in this process, each part on a thread of its own: one fleet with all nodes, and
-//! every scheduler with its own socket. A load that stands before each scheduler asks for places, and
+//! Everything runs in this process, each part on a thread of its own: one fleet with all nodes, or
+//! several with a part of them, and every scheduler; each with its own socket and its own store. A load that stands before each scheduler asks for places, and
 //! asks again when it is answered, so that as many are open as the window says. Nobody confirms, so
 //! every hold lapses, and the cluster stays as full as it is.
 
@@ -37,6 +37,8 @@ use std::time::{Duration, Instant};
 pub struct Options {
     /// How many nodes.
     pub nodes: u32,
+    /// How many fleets they are in, each with one socket and one store for its nodes.
+    pub fleets: u32,
     /// How many schedulers.
     pub schedulers: u32,
     /// Whether nodes write what they grant to disk before they say so.
@@ -58,6 +60,8 @@ pub struct Options {
 pub struct Report {
     /// As asked for.
     pub nodes: u32,
+    /// As asked for.
+    pub fleets: u32,
     /// As asked for.
     pub schedulers: u32,
     /// As asked for.
@@ -167,6 +171,7 @@ fn report(
     let each = |count: f64| count / (measured.accepted.count.max(1) as f64);
     Report {
         nodes: options.nodes,
+        fleets: options.fleets,
         schedulers: options.schedulers,
         durable: options.durable,
         window: options.window,
@@ -199,7 +204,7 @@ fn lapses(options: &Options) -> bool {
 /// A cluster under load.
 struct Cluster {
     parts: Vec<JoinHandle<Result<(), ServeError>>>,
-    nodes: node::Front,
+    fleets: Vec<node::Front>,
     schedulers: Vec<Front>,
     loads: Vec<Arc<Load>>,
     meters: Vec<Arc<Meters>>,
@@ -247,19 +252,26 @@ impl Cluster {
         let classes =
             [(ResourceClass::Vcpu, 1 << 30), (ResourceClass::MemoryMb, 1 << 40)].into_iter();
         let classes = classes.map(|(class, total)| (class, ClassInventory::of(total))).collect();
-        let mut fleet = node::Daemon::start(&node::Options {
-            ids: (1..=options.nodes).map(NodeId).collect(),
-            inventory: Inventory { classes, ..Inventory::default() },
-            metrics: None,
-            common: common("nodes", Vec::new(), options.durable),
-        })?;
+        let inventory = Inventory { classes, ..Inventory::default() };
         let clock = Arc::new(Clock::new(options.nodes));
-        let seen = Arc::clone(&clock);
-        fleet.observe(Box::new(move |node| seen.stepped(node)));
-        let mut meters = vec![fleet.meters()];
-        let (nodes, mut schedulers, mut loads) = (fleet.front(), Vec::new(), Vec::new());
-        let peers = vec![fleet.bound_to().to_string()];
-        let mut parts = vec![part("nodes", move || fleet.run())?];
+        let ids: Vec<NodeId> = (1..=options.nodes).map(NodeId).collect();
+        let (mut meters, mut parts, mut peers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut fleets, mut schedulers, mut loads) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, ids) in ids.chunks(options.nodes.div_ceil(options.fleets) as usize).enumerate()
+        {
+            let mut fleet = node::Daemon::start(&node::Options {
+                ids: ids.to_vec(),
+                inventory: inventory.clone(),
+                metrics: None,
+                common: common(&format!("fleet{number}"), Vec::new(), options.durable),
+            })?;
+            let seen = Arc::clone(&clock);
+            fleet.observe(Box::new(move |node| seen.stepped(node)));
+            meters.push(fleet.meters());
+            peers.push(fleet.bound_to().to_string());
+            fleets.push(fleet.front());
+            parts.push(part(&format!("fleet{number}"), move || fleet.run())?);
+        }
         let over = Arc::new(AtomicBool::new(false));
         for id in 1..=options.schedulers {
             let mut daemon = scheduler::Daemon::start(&scheduler::Options {
@@ -278,7 +290,7 @@ impl Cluster {
             loads.push(Load::new(id, front.clone(), !lapses(options), Arc::clone(&over)));
             schedulers.push(front);
         }
-        let cluster = Cluster { parts, nodes, schedulers, loads, meters, over, clock };
+        let cluster = Cluster { parts, fleets, schedulers, loads, meters, over, clock };
         cluster.wait_until_known(options.nodes)?;
         cluster.loads.iter().for_each(|load| load.begin(options.window));
         Ok(cluster)
@@ -349,7 +361,9 @@ impl Cluster {
             // It fails only if the scheduler has stopped, and then says why below.
             let _ = front.say(Event::Stop);
         }
-        self.nodes.say(node::Event::Stop);
+        for fleet in &self.fleets {
+            fleet.say(node::Event::Stop);
+        }
         for part in self.parts {
             part.join().expect("a part of the service panicked")?;
         }

@@ -60,7 +60,7 @@ pub fn claim(number: u64) -> Datagram {
     Datagram {
         src: address(Actor::Scheduler(SchedulerId(1))),
         dst: address(Actor::Node(NodeId(1))),
-        body: Body::Claim(Claim { claim: id(number), request, demand, floor }),
+        body: Body::Claim(Claim { claim: id(number), request, demand: demand.into(), floor }),
     }
 }
 

@@ -115,7 +115,7 @@ impl Client {
             return outbox.push(Output::Ended(id, Outcome::Overloaded));
         }
         notice(Notice::RequestOpened, outbox);
-        let mut request = Request::new(demand);
+        let mut request = Request::new(demand.into());
         self.attempt(id, &mut request, outbox);
         self.requests.insert(id, request);
     }

@@ -8,12 +8,15 @@
 //! Nor do they believe how long a serialised map says that it is: the maps of `im` reserve room for
 //! as many entries at once, so that a few bytes from a stranger could ask for more memory than
 //! there is. Here room is made only for what arrives.
+//!
+//! A leaf of a map of `im` has room for sixteen entries. What never has more than a few, and is made
+//! and thrown away with every message, is a [`SmallMap`] or [`SmallSet`] instead: a sorted slice that clones share.
 
 #![expect(clippy::disallowed_types, reason = "these are the wrappers")]
 
 use im::ordmap::DiffItem;
 use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
@@ -29,6 +32,206 @@ pub struct Map<K: Ord + Clone, V: Clone>(im::OrdMap<K, V>);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Set<K: Ord + Clone>(im::OrdSet<K>);
+
+/// A persistent map of few entries, in key order: a clone shares all of it, and a change makes it
+/// anew.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SmallMap<K, V>(Option<Arc<[(K, V)]>>);
+
+impl<K, V> SmallMap<K, V> {
+    /// The entries, in order.
+    pub fn as_slice(&self) -> &[(K, V)] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    /// The entries, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &V)> + Clone {
+        self.as_slice().iter().map(|(key, value)| (key, value))
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Of entries that are in order, with no key twice.
+    fn of(sorted: impl Iterator<Item = (K, V)>) -> Self {
+        let entries: Arc<[(K, V)]> = sorted.collect();
+        SmallMap((!entries.is_empty()).then_some(entries))
+    }
+}
+
+impl<K: Ord, V> SmallMap<K, V> {
+    /// The value of `key`.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        let entries = self.as_slice();
+        // There are few: looking at each in turn is faster than halving.
+        entries.iter().find(|(known, _)| known == key).map(|(_, value)| value)
+    }
+}
+
+impl<K: Ord + Clone, V: Clone> SmallMap<K, V> {
+    /// Puts an entry in, in the place of the one of the same key, if there is one.
+    pub fn insert(&mut self, key: K, value: V) {
+        if let Some(entries) = self.0.as_mut().and_then(Arc::get_mut)
+            && let Some((_, known)) = entries.iter_mut().find(|(known, _)| *known == key)
+        {
+            *known = value;
+            return;
+        }
+        let entries = self.as_slice();
+        let at = entries.partition_point(|(known, _)| *known < key);
+        let after = &entries[at..];
+        let after =
+            if after.first().is_some_and(|(next, _)| *next == key) { &after[1..] } else { after };
+        let before = entries[..at].iter().cloned();
+        *self = SmallMap::of(before.chain([(key, value)]).chain(after.iter().cloned()));
+    }
+
+    /// Takes an entry out.
+    pub fn remove(&mut self, key: &K) {
+        if self.get(key).is_some() {
+            self.retain(|known| known != key);
+        }
+    }
+
+    /// Takes out the entries whose key is not as it should be.
+    pub fn retain(&mut self, keep: impl Fn(&K) -> bool) {
+        *self = SmallMap::of(self.as_slice().iter().filter(|(key, _)| keep(key)).cloned());
+    }
+
+    /// Gives the last entry, if there is one, another key, which is no less.
+    pub fn rename_last(&mut self, key: K) {
+        match self.0.as_mut().map(Arc::get_mut) {
+            None => {}
+            Some(Some(entries)) => entries.last_mut().expect("it is not empty").0 = key,
+            Some(None) => {
+                let (last, before) = self.as_slice().split_last().expect("it is not empty");
+                let last = (key, last.1.clone());
+                *self = SmallMap::of(before.iter().cloned().chain([last]));
+            }
+        }
+    }
+}
+
+impl<K, V> Clone for SmallMap<K, V> {
+    fn clone(&self) -> Self {
+        SmallMap(self.0.clone())
+    }
+}
+
+impl<K, V> Default for SmallMap<K, V> {
+    fn default() -> Self {
+        SmallMap(None)
+    }
+}
+
+/// Of several entries with one key the last counts.
+impl<K: Ord, V> FromIterator<(K, V)> for SmallMap<K, V> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        let mut entries = entries.into_iter();
+        // One or two, most of the time: then nothing need be kept to be sorted.
+        let Some(first) = entries.next() else { return SmallMap(None) };
+        let Some(second) = entries.next() else { return SmallMap(Some(Arc::new([first]))) };
+        let rest = entries.next();
+        if rest.is_none() && first.0 < second.0 {
+            return SmallMap(Some(Arc::new([first, second])));
+        }
+        let mut all: Vec<(K, V)> = [first, second].into_iter().chain(rest).chain(entries).collect();
+        all.reverse();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all.dedup_by(|(one, _), (other, _)| one == other);
+        SmallMap::of(all.into_iter())
+    }
+}
+
+/// A persistent set of few keys, in order: as [`SmallMap`].
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SmallSet<K>(SmallMap<K, ()>);
+
+impl<K> SmallSet<K> {
+    /// The keys, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &K> + Clone {
+        self.0.iter().map(|(key, ())| key)
+    }
+}
+
+impl<K: Ord + Clone> SmallSet<K> {
+    /// Puts every key of `other` in.
+    pub fn extend(&mut self, other: &SmallSet<K>) {
+        if self.0.is_empty() {
+            self.clone_from(other);
+        }
+        for key in other.iter() {
+            if self.0.get(key).is_none() {
+                self.0.insert(key.clone(), ());
+            }
+        }
+    }
+}
+
+impl<K> Clone for SmallSet<K> {
+    fn clone(&self) -> Self {
+        SmallSet(self.0.clone())
+    }
+}
+
+impl<K> Default for SmallSet<K> {
+    fn default() -> Self {
+        SmallSet(SmallMap::default())
+    }
+}
+
+impl<K: Ord> FromIterator<K> for SmallSet<K> {
+    fn from_iter<I: IntoIterator<Item = K>>(keys: I) -> Self {
+        SmallSet(keys.into_iter().map(|key| (key, ())).collect())
+    }
+}
+
+impl<K: fmt::Debug> fmt::Debug for SmallSet<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+impl<K: Serialize> Serialize for SmallSet<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de, K: Ord + Deserialize<'de>> Deserialize<'de> for SmallSet<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Keys(PhantomData))
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for SmallMap<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<K: Serialize, V: Serialize> Serialize for SmallMap<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de, K, V> Deserialize<'de> for SmallMap<K, V>
+where
+    K: Ord + Deserialize<'de>,
+    V: Deserialize<'de>,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
+}
 
 impl<K: Ord + Clone, V: Clone> Map<K, V> {
     /// The keys whose value is not what it was in `before`, in order, each with its value then and
@@ -145,44 +348,37 @@ impl<'de, K: Ord + Clone + Deserialize<'de>> Deserialize<'de> for Set<K> {
 }
 
 /// Builds a map entry by entry.
-struct Entries<K, V>(PhantomData<(K, V)>);
+struct Entries<K, V, M>(PhantomData<(K, V, M)>);
 
-impl<'de, K, V> Visitor<'de> for Entries<K, V>
+impl<'de, K, V, M> Visitor<'de> for Entries<K, V, M>
 where
-    K: Ord + Clone + Deserialize<'de>,
-    V: Clone + Deserialize<'de>,
+    K: Deserialize<'de>,
+    V: Deserialize<'de>,
+    M: FromIterator<(K, V)>,
 {
-    type Value = Map<K, V>;
+    type Value = M;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a map")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-        let mut map = Map::default();
-        while let Some((key, value)) = entries.next_entry()? {
-            map.insert(key, value);
-        }
-        Ok(map)
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<M, A::Error> {
+        std::iter::from_fn(|| entries.next_entry().transpose()).collect()
     }
 }
 
 /// Builds a set key by key.
-struct Keys<K>(PhantomData<K>);
+struct Keys<K, S>(PhantomData<(K, S)>);
 
-impl<'de, K: Ord + Clone + Deserialize<'de>> Visitor<'de> for Keys<K> {
-    type Value = Set<K>;
+impl<'de, K: Deserialize<'de>, S: FromIterator<K>> Visitor<'de> for Keys<K, S> {
+    type Value = S;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a sequence")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut keys: A) -> Result<Self::Value, A::Error> {
-        let mut set = Set::default();
-        while let Some(key) = keys.next_element()? {
-            set.insert(key);
-        }
-        Ok(set)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut keys: A) -> Result<S, A::Error> {
+        std::iter::from_fn(|| keys.next_element().transpose()).collect()
     }
 }
 
@@ -223,6 +419,7 @@ impl<T> Hash for Given<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde::de::DeserializeSeed;
     use serde::de::value::{Error, MapAccessDeserializer, MapDeserializer, SeqAccessDeserializer};
     use std::hash::DefaultHasher;
@@ -285,14 +482,50 @@ mod tests {
     fn a_claimed_length_is_not_believed() {
         // Room for as many cannot be made: whoever tried would panic.
         assert!(Map::<u64, u64>::deserialize(MapAccessDeserializer::new(Boast)).is_err());
+        assert!(SmallMap::<u64, u64>::deserialize(MapAccessDeserializer::new(Boast)).is_err());
         assert!(Set::<u64>::deserialize(SeqAccessDeserializer::new(Boast)).is_err());
     }
 
     #[test]
     fn a_map_has_the_form_of_a_map() {
-        let entries = MapDeserializer::<_, Error>::new([(2u8, 3u8), (1, 2)].into_iter());
+        let entries = || MapDeserializer::<_, Error>::new([(2u8, 3u8), (1, 2)].into_iter());
         let map: Map<u8, u8> = [(1, 2), (2, 3)].into_iter().collect();
-        assert_eq!(Map::deserialize(entries), Ok(map));
+        assert_eq!(Map::deserialize(entries()), Ok(map));
+        let few: SmallMap<u8, u8> = [(1, 2), (2, 3)].into_iter().collect();
+        assert_eq!(SmallMap::deserialize(entries()), Ok(few));
+    }
+
+    proptest! {
+        #[test]
+        fn few_entries_are_a_map(
+            given in proptest::collection::vec((0..6u8, any::<u8>()), 0..6),
+            steps in proptest::collection::vec((0..8u8, proptest::option::of(any::<u8>())), 0..20),
+        ) {
+            let mut few: SmallMap<u8, u8> = given.iter().copied().collect();
+            let mut map: Map<u8, u8> = given.into_iter().collect();
+            for (key, value) in steps {
+                let before = few.clone();
+                let kept = map.clone();
+                match value {
+                    Some(value) => {
+                        few.insert(key, value);
+                        map.insert(key, value);
+                    }
+                    None => {
+                        few.remove(&key);
+                        map.remove(&key);
+                    }
+                }
+                prop_assert!(before.iter().eq(kept.iter()), "a clone is what it was");
+                prop_assert!(few.iter().eq(map.iter()));
+                prop_assert_eq!(few.len(), map.len());
+                prop_assert_eq!(few.is_empty(), map.is_empty());
+                prop_assert_eq!(few.get(&key), map.get(&key));
+                let anew: SmallMap<u8, u8> = map.iter().map(|(key, value)| (*key, *value)).collect();
+                prop_assert_eq!(fingerprint(&few), fingerprint(&anew));
+                prop_assert_eq!(&few, &anew);
+            }
+        }
     }
 
     #[test]

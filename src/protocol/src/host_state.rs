@@ -1,6 +1,6 @@
 //! What a scheduler knows of a node, and how it changes.
 
-use crate::collections::{Map, Set};
+use crate::collections::{SmallMap, SmallSet};
 use crate::id::{Incarnation, Stamp, Version};
 use crate::resources::{Demand, GroupId, Inventory, ResourceClass, Resources};
 use serde::{Deserialize, Serialize};
@@ -185,7 +185,7 @@ pub struct Changes {
     /// The status, if it changed.
     pub status: Option<Status>,
     /// What is used of each class that changed; 0 if none is any more.
-    pub used: Map<ResourceClass, u64>,
+    pub used: SmallMap<ResourceClass, u64>,
 }
 
 /// Which fields of a host state a change touched.
@@ -196,7 +196,7 @@ pub struct Touched {
     /// The status.
     pub status: bool,
     /// What is used of these classes.
-    pub used: Set<ResourceClass>,
+    pub used: SmallSet<ResourceClass>,
 }
 
 impl Touched {
@@ -220,46 +220,64 @@ impl Touched {
     pub fn merge(&mut self, other: &Touched) {
         self.inventory |= other.inventory;
         self.status |= other.status;
-        for class in other.used.iter() {
-            self.used.insert(class.clone());
-        }
+        self.used.extend(&other.used);
     }
 }
 
 /// The last changes of a host state in this life: which fields each version touched. Values are not
 /// kept, because a delta always carries the present ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct DeltaLog(Map<Version, Touched>);
+pub struct DeltaLog {
+    /// The version that it reaches back to, and says nothing of.
+    start: Version,
+    /// Changes one after the other that touched the same fields are one run, by its last version: most
+    /// changes touch what the last one did.
+    runs: SmallMap<Version, Touched>,
+}
 
 impl DeltaLog {
-    /// Notes that `version` came about by touching `touched`; forgets all but the last `max`.
+    /// Notes that `version`, the next one, came about by touching `touched`; forgets all but the last
+    /// `max`.
     pub fn note(&mut self, version: Version, touched: Touched, max: usize) {
-        self.0.insert(version, touched);
-        while self.0.len() > max {
-            let (oldest, _) = self.0.get_min().expect("more than max, so not empty").clone();
-            self.0.remove(&oldest);
+        let same = self.runs.as_slice().last().is_some_and(|(_, last)| *last == touched);
+        if same {
+            self.runs.rename_last(version);
+        } else {
+            self.runs.insert(version, touched);
+        }
+        let start = Version(version.0.saturating_sub(max as u64)).max(self.start);
+        self.start = start;
+        if self.runs.as_slice().first().is_some_and(|(last, _)| *last <= start) {
+            self.runs.retain(|last| *last > start);
         }
     }
 
     /// Every field touched in (`from`, `to`], if the log reaches back so far.
     pub fn touched_since(&self, from: Version, to: Version) -> Option<Touched> {
         let mut touched = Touched::default();
-        let mut version = from;
-        while version < to {
-            version = version.next();
-            touched.merge(self.0.get(&version)?);
+        let end = self.runs.as_slice().last().map_or(self.start, |(last, _)| *last);
+        if from < to && (from < self.start || end < to) {
+            return None;
+        }
+        let mut first = self.start.next();
+        for (last, run) in self.runs.iter() {
+            if first <= to && *last > from {
+                touched.merge(run);
+            }
+            first = last.next();
         }
         Some(touched)
     }
 
     /// How many changes it reaches back over.
     pub fn len(&self) -> usize {
-        self.0.len()
+        let last = self.runs.as_slice().last();
+        last.map_or(0, |(last, _)| (last.0 - self.start.0) as usize)
     }
 
     /// Whether it reaches back over none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.runs.is_empty()
     }
 }
 
@@ -296,6 +314,7 @@ impl Relation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collections::Set;
     use crate::resources::{ClassInventory, Name};
     use crate::{Incarnation, Version};
 
@@ -408,8 +427,18 @@ mod tests {
         assert_eq!(log.len(), 3);
         assert_eq!(log.touched_since(Version(5), Version(5)), Some(Touched::default()));
         assert_eq!(log.touched_since(Version(1), Version(5)), None);
-        let both = Touched { inventory: true, status: true, used: Set::default() };
+        let both = Touched { inventory: true, status: true, used: SmallSet::default() };
         assert_eq!(log.touched_since(Version(2), Version(5)), Some(both));
+        assert_eq!(log.touched_since(Version(2), Version(6)), None, "it was not noted");
+        assert_eq!(log.touched_since(Version(2), Version(3)), Some(Touched::inventory()));
+        assert_eq!(log.touched_since(Version(3), Version(4)), Some(Touched::status()));
+        assert_eq!(log.runs.len(), 3);
+        for version in 6..=9 {
+            log.note(Version(version), Touched::status(), 3);
+        }
+        assert_eq!((log.len(), log.runs.len()), (3, 1), "what touches the same is kept once");
+        assert_eq!(log.touched_since(Version(6), Version(9)), Some(Touched::status()));
+        assert_eq!(log.touched_since(Version(5), Version(9)), None);
     }
 
     #[test]

@@ -256,7 +256,7 @@ pub mod resources;
 pub mod scheduler;
 
 pub use client::Client;
-pub use collections::{Given, Map, Set};
+pub use collections::{Given, Map, Set, SmallMap, SmallSet};
 pub use config::{Config, Intervals, Limits, Rule, Rules};
 pub use host_state::{Changes, HostState, Reason, Relation, Status};
 pub use id::{

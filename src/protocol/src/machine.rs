@@ -20,7 +20,8 @@ use std::time::Duration;
 ///    a batch of inputs before one flush to disk, if no send of the batch leaves before the flush.
 /// 4. Time is named: the machine sets a [`Timer`] and may later be given it: early, late, or when
 ///    it no longer matters.
-/// 5. State is protocol state: no counters, no cached derivations, no logs, no instants.
+/// 5. State is protocol state: no counters, no logs, no instants. What follows from the rest is kept
+///    only where a type keeps it true by itself: [`node::Allocations`], [`scheduler::Attempts`].
 /// 6. Choice is outside: [`Output::Choose`] asks the driver, which answers with an input.
 pub trait Machine: Clone + Debug + Eq + Hash {
     /// What can happen to it.

@@ -7,6 +7,7 @@ use crate::id::{
 };
 use crate::resources::Demand;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// One message between nodes, schedulers and, for confirm and release, clients. It may be lost,
 /// copied, reordered and delayed without bound.
@@ -80,7 +81,7 @@ pub struct Claim {
     /// On whose behalf.
     pub request: RequestId,
     /// What is wanted.
-    pub demand: Demand,
+    pub demand: Arc<Demand>,
     /// The lowest number that is still open at this node; the node need remember nothing below.
     pub floor: ClaimNumber,
 }
@@ -166,7 +167,7 @@ pub struct Call {
     /// Which attempt of which request.
     pub attempt: AttemptId,
     /// What is wanted.
-    pub demand: Demand,
+    pub demand: Arc<Demand>,
 }
 
 /// Scheduler to client, over the same connection, as soon as it is known: what came of an attempt.

@@ -242,16 +242,15 @@ impl Node {
             None => self.grant(&claim, outbox),
         };
         if self.config.rules.has(Rule::GrantedClaimsStayDecided) {
-            let mut fence = self.fences.get(&id.scheduler).cloned().unwrap_or_default();
-            if fence.incarnation != id.incarnation {
-                fence = Fence { incarnation: id.incarnation, ..Fence::default() };
-            }
             let refusal = match &decision {
                 Decision::Refused(refusal) => Some(refusal.clone()),
                 Decision::Granted { .. } | Decision::Confirmed { .. } | Decision::Gone => None,
             };
+            let fence = self.fences.entry(id.scheduler).or_default();
+            if fence.incarnation != id.incarnation {
+                *fence = Fence { incarnation: id.incarnation, ..Fence::default() };
+            }
             fence.decide(claim.floor, id.number, refusal);
-            self.fences.insert(id.scheduler, fence);
         }
         decision
     }

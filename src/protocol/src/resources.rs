@@ -7,7 +7,7 @@ mod class;
 
 pub use class::{GroupId, GroupIdError, ResourceClass};
 
-use crate::collections::{Map, Set};
+use crate::collections::{Map, Set, SmallMap};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -77,7 +77,7 @@ impl std::error::Error for NameError {}
 /// equal however they came about (`views_are_real_states`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Resources(Map<ResourceClass, u64>);
+pub struct Resources(SmallMap<ResourceClass, u64>);
 
 impl Resources {
     /// The amount of `class`.
@@ -101,9 +101,16 @@ impl Resources {
 
     /// The sum of all `parts`; stops at the largest number.
     pub fn sum<'a>(parts: impl IntoIterator<Item = &'a Resources>) -> Resources {
+        let mut parts = parts.into_iter();
+        let Some(first) = parts.next() else { return Resources::default() };
+        let second = parts.next();
+        if second.is_none() && first.iter().all(|(_, amount)| amount > 0) {
+            return first.clone();
+        }
         // In order; few classes, so this is cheaper than a map that is changed for each amount.
         let mut sums: Vec<(&ResourceClass, u64)> = Vec::new();
-        for (class, amount) in parts.into_iter().flat_map(Resources::iter) {
+        let parts = [first].into_iter().chain(second).chain(parts);
+        for (class, amount) in parts.flat_map(Resources::iter) {
             match sums.binary_search_by(|(known, _)| known.cmp(&class)) {
                 Ok(at) => sums[at].1 = sums[at].1.saturating_add(amount),
                 Err(at) => sums.insert(at, (class, amount)),

@@ -1,9 +1,11 @@
 //! The scheduler: decides from its cache alone, and learns from what nodes say.
 
+mod attempts;
 mod eligibility;
 mod placing;
 mod state;
 
+pub use attempts::Attempts;
 pub use eligibility::Eligibility;
 pub use state::{Attempt, Change, Disk, Host, Peer, Phase, Presence, Reservation};
 
@@ -43,7 +45,7 @@ pub struct Scheduler {
     /// What it knows of each node.
     pub nodes: Map<NodeId, Peer>,
     /// What it works on.
-    pub attempts: Map<AttemptId, Attempt>,
+    pub attempts: Attempts,
 }
 
 /// What can happen to a scheduler.
@@ -95,7 +97,7 @@ impl Scheduler {
             incarnation = incarnation.next();
             outbox.push(Output::Persist(Record::Scheduler(Change::Life(incarnation))));
         }
-        let (nodes, attempts) = (Map::default(), Map::default());
+        let (nodes, attempts) = (Map::default(), Attempts::default());
         Scheduler { id, config, incarnation, stopped: false, nodes, attempts }
     }
 
@@ -130,6 +132,8 @@ impl Scheduler {
         if !self.meet(node, outbox) {
             return;
         }
+        let claims_open_max = self.config.limits.claims_open_max;
+        let standing = self.nodes[&node].standing(claims_open_max);
         self.on_sign_of_life(node, life, outbox);
         match body {
             Body::Verdict(verdict) => self.on_verdict(node, verdict, outbox),
@@ -142,7 +146,9 @@ impl Scheduler {
             | Body::Resync(_)
             | Body::Superseded { .. } => unreachable!("answered above"),
         }
-        self.reconsider(outbox);
+        if self.nodes[&node].standing(claims_open_max) != standing {
+            self.reconsider(node, outbox);
+        }
     }
 
     /// Anything that a node says clears the suspicion; only a later life clears a departure.
@@ -162,7 +168,7 @@ impl Scheduler {
         let own = claim.node == node
             && claim.scheduler == self.id
             && claim.incarnation == self.incarnation;
-        let Some(reservation) = peer.claims.get(&claim.number).filter(|_| own).cloned() else {
+        let Some(reservation) = peer.claims.get_mut(&claim.number).filter(|_| own) else {
             return notice(Notice::VerdictStale, outbox);
         };
         let id = reservation.attempt;
@@ -174,8 +180,7 @@ impl Scheduler {
                 notice(Notice::VerdictStale, outbox);
             }
             Decision::Granted { at } | Decision::Confirmed { at } => {
-                peer.claims
-                    .insert(claim.number, Reservation { granted: Some(at), ..reservation.clone() });
+                reservation.granted = Some(at);
                 if !self.config.rules.has(Rule::ReservationOutlivesTheVerdict) {
                     peer.claims.remove(&claim.number);
                 }
@@ -194,12 +199,12 @@ impl Scheduler {
                 if refusal.reason == Reason::OtherLife {
                     self.resync(node, outbox);
                 }
-                let Some(attempt) = self.attempts.get_mut(&id).filter(|_| waits) else {
+                if !waits {
                     return notice(Notice::RefusalUnwanted, outbox);
-                };
+                }
                 notice(Notice::RefusalLearnt, outbox);
                 if self.config.rules.has(Rule::RefusalsTeach) {
-                    attempt.refusals.insert(node, refusal);
+                    self.attempts.change(&id, |attempt| attempt.refusals.insert(node, refusal));
                 }
                 self.choose_again(id, outbox);
             }
@@ -306,7 +311,7 @@ impl Scheduler {
 
     /// The claim that this attempt waits for is over: it asks for another node.
     fn choose_again(&mut self, id: AttemptId, outbox: &mut Vec<Output>) {
-        self.attempts.get_mut(&id).expect("the caller found it").phase = Phase::Choosing;
+        self.attempts.change(&id, |attempt| attempt.phase = Phase::Choosing);
         outbox.push(Output::Choose(Choice::Node(id)));
     }
 
@@ -373,7 +378,7 @@ impl Scheduler {
                 notice(Notice::NodeSuspected, outbox);
                 peer.presence = Presence::Suspected;
                 self.give_up_on(node, outbox);
-                self.reconsider(outbox);
+                self.reconsider(node, outbox);
             }
             Some(_) | None => notice(Notice::SuspectIgnored, outbox),
         }

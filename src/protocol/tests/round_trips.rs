@@ -144,7 +144,7 @@ fn claims() -> impl Strategy<Value = Claim> {
         |(claim, request, demand, floor)| Claim {
             claim,
             request: RequestId(request),
-            demand,
+            demand: demand.into(),
             floor: ClaimNumber(floor),
         },
     )
@@ -224,7 +224,7 @@ proptest! {
 
     #[test]
     fn of_calls((attempt, demand) in (attempts(), demands())) {
-        assert_round_trips(&Call { attempt, demand });
+        assert_round_trips(&Call { attempt, demand: demand.into() });
     }
 
     #[test]

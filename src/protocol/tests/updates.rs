@@ -158,7 +158,12 @@ impl Run {
                 let resources = [(class.clone(), *amount)].into_iter().collect();
                 let demand = Demand { resources, ..Demand::default() };
                 let request = RequestId(claim.number.0);
-                says(Body::Claim(Claim { claim, request, demand, floor: claim.number }))
+                says(Body::Claim(Claim {
+                    claim,
+                    request,
+                    demand: demand.into(),
+                    floor: claim.number,
+                }))
             }
             Event::Confirm(pick) => says(Body::Confirm(self.id(*pick))),
             Event::Release(pick) => says(Body::Release(self.id(*pick))),

@@ -52,6 +52,8 @@ pub struct Audit {
     pub never_sent: u64,
     /// Recordings that end torn: their process was killed while it wrote.
     pub torn: Vec<PathBuf>,
+    /// Nodes and schedulers that others heard of, and of which there is no recording.
+    pub missing: BTreeSet<Actor>,
     /// Actors whose recordings do not reach back to the start of their first life, so that what was
     /// before is unknown.
     pub incomplete: BTreeSet<Actor>,
@@ -111,6 +113,13 @@ impl fmt::Display for Finding {
 }
 
 impl Audit {
+    /// Whether a recording of this actor ends torn.
+    pub fn is_torn(&self, actor: Actor) -> bool {
+        let name = format!("{actor}.");
+        let of = |path: &PathBuf| path.file_name()?.to_str()?.starts_with(&name).then_some(());
+        self.torn.iter().any(|path| of(path).is_some())
+    }
+
     /// Whether nothing is wrong.
     pub fn is_fine(&self) -> bool {
         (self.violations, self.not_rebuilt, self.never_sent) == (0, 0, 0)
@@ -180,6 +189,8 @@ type Lives = Vec<(PathBuf, Reader)>;
 struct Auditor {
     found: Audit,
     history: History,
+    /// Actors of whom there is a recording.
+    recorded: BTreeSet<Actor>,
     /// Actors of whom everything was recorded since before their first life.
     complete: BTreeSet<Actor>,
     join: Join,
@@ -194,6 +205,7 @@ impl Auditor {
             match Reader::open(&path) {
                 Ok(reader) => {
                     let actor = reader.header().origin.actor();
+                    self.recorded.insert(actor);
                     lives.entry(actor).or_default().push((path, reader));
                 }
                 // Killed before it did anything.
@@ -207,8 +219,12 @@ impl Auditor {
     /// Looks at all together.
     fn finish(mut self) -> Audit {
         self.found.messages_joined = self.join.judged(&self.complete);
+        self.found.left_out += self.join.left_out(&self.complete);
         let never_said: Vec<Heard> = self.join.never_said(&self.complete).cloned().collect();
         self.found.never_sent = never_said.len() as u64;
+        // What comes from a client comes under a name that a scheduler puts on it.
+        let others = self.join.heard_of().filter(|actor| !matches!(actor, Actor::Client(_)));
+        self.found.missing = others.filter(|actor| !self.recorded.contains(actor)).collect();
         for Heard { recording, step, kind, from, .. } in never_said {
             let path = self.paths[recording].clone();
             self.find(&path, Wrong::NeverSent { step, kind, from });
@@ -241,7 +257,7 @@ impl Auditor {
         }
         if complete {
             self.complete.insert(actor);
-        } else {
+        } else if !(fresh && from_its_start) {
             self.found.incomplete.insert(actor);
         }
     }

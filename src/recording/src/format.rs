@@ -11,7 +11,7 @@ use std::time::Duration;
 pub const MAGIC: [u8; 8] = *b"CFRECORD";
 
 /// The version of the format that is written; only this one is read.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// The largest body of a frame, in bytes. A batch is far smaller.
 pub(crate) const BODY_MAX: usize = 64 << 20;

@@ -247,7 +247,7 @@ mod tests {
         node::Input::Datagram(Datagram {
             src: Address { actor: Actor::Scheduler(SchedulerId(1)), incarnation: life },
             dst: Address { actor: Actor::Node(NODE), incarnation: life },
-            body: Body::Claim(Claim { claim, request, demand: Demand::default(), floor }),
+            body: Body::Claim(Claim { claim, request, demand: Demand::default().into(), floor }),
         })
     }
 

@@ -26,7 +26,7 @@ use crate::scheduler::{Event, Front, NotTaken, View};
 use lines::Lines;
 use server::Connections;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -213,22 +213,20 @@ impl Server {
         let access = Access::read(settings.token_file.as_deref())?;
         let tls = settings.tls.as_ref().map(tls::Tls::read).transpose()?;
         let Settings { listen, limits, .. } = settings;
-        let listener = TcpListener::bind(listen)
-            .map_err(|source| ApiError::Listen { address: *listen, source })?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(THREADS)
             .thread_name("api")
             .enable_all()
             .build()?;
+        let listener = {
+            let _inside = runtime.enter();
+            server::listen(*listen)
+                .map_err(|source| ApiError::Listen { address: *listen, source })?
+        };
+        let address = listener.local_addr()?;
         let api = Arc::new(Shared::new(front, access, lapse, *limits)?);
         let connections = Connections::new(limits.connections_max);
         let (end, ended) = watch::channel(false);
-        let listener = {
-            let _inside = runtime.enter();
-            tokio::net::TcpListener::from_std(listener)?
-        };
         let router = routes::router(&api);
         runtime.spawn(server::accept(listener, router, tls.clone(), connections.clone(), ended));
         let handle = Handle { api, settings: settings.clone(), tls };

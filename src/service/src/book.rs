@@ -9,7 +9,7 @@
 use crate::wire::{Message, PEERS_MAX, Peer};
 use ahash::AHashMap;
 use counterfoil_protocol::{Actor, Address, Incarnation, NodeId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -19,11 +19,15 @@ pub const ROUND: Duration = Duration::from_millis(500);
 /// Rounds between two in which everyone is introduced and asked again.
 const ROUNDS_BETWEEN: u64 = 10;
 
-/// Schedulers that were silent for this long are no longer told of anything.
+/// Schedulers that were silent for this long are no longer told of anything, and nodes no longer spoken
+/// of.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
 /// Nodes and schedulers that are kept. One more is left out.
 const ACTORS_MAX: usize = 200_000;
+
+/// Actors of which it was said that they are there twice. It is said once of each, and of no more.
+const TWINS_MAX: usize = 1024;
 
 /// Who is where.
 #[derive(Debug)]
@@ -39,6 +43,10 @@ pub struct Book {
     round: u64,
     /// Where the next page of own actors begins.
     page: usize,
+    /// Another process that has the number of an actor of this one.
+    twin: Option<Peer>,
+    /// Actors that are there twice.
+    twins: BTreeSet<Actor>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +54,9 @@ struct Entry {
     incarnation: Incarnation,
     address: SocketAddr,
     heard: Instant,
+    /// When this life of it was heard for the first time, if it was heard itself: what others say
+    /// of it is not passed on, or those who left would be spoken of for ever.
+    since: Option<Instant>,
 }
 
 impl Book {
@@ -60,7 +71,14 @@ impl Book {
             answered: AHashMap::new(),
             round: 0,
             page: 0,
+            twin: None,
+            twins: BTreeSet::new(),
         }
+    }
+
+    /// Another process that has the number of an actor of this one, if there is one.
+    pub fn twin(&self) -> Option<Peer> {
+        self.twin
     }
 
     /// The actors of this process.
@@ -84,10 +102,23 @@ impl Book {
             self.callers.insert(src, address);
             return false;
         };
-        let entry = Entry { incarnation, address, heard: now };
+        let entry = Entry { incarnation, address, heard: now, since: Some(now) };
         match self.entry(actor) {
             Some(known) if known.incarnation > incarnation => {
+                let later = *known;
+                let outlived = |since| now.duration_since(since) > FORGOTTEN;
+                if later.address != address && later.since.is_some_and(outlived) {
+                    self.say_twice(actor, [later.address, address]);
+                }
                 self.callers.insert(src, address);
+                false
+            }
+            Some(known) if known.incarnation == incarnation && known.since.is_some() => {
+                let before = std::mem::replace(&mut known.address, address);
+                known.heard = now;
+                if before != address {
+                    self.say_twice(actor, [before, address]);
+                }
                 false
             }
             Some(known) => {
@@ -98,13 +129,27 @@ impl Book {
         }
     }
 
+    /// One life of an actor is one process, at one address; and its earlier lives are over.
+    fn say_twice(&mut self, actor: Actor, [one, other]: [SocketAddr; 2]) {
+        if self.twins.len() < TWINS_MAX && self.twins.insert(actor) {
+            tracing::error!(
+                %actor, %one, %other,
+                "two processes have the same number: give one of them another, and an empty folder"
+            );
+        }
+    }
+
     /// Someone says where `peer` is; whether it was not known.
     pub fn learn(&mut self, peer: Peer, now: Instant) -> bool {
         let Peer { actor, incarnation, address } = peer;
-        if self.own.iter().any(|own| own.actor == actor) {
+        if let Some(own) = self.own.iter().find(|own| own.actor == actor) {
+            // An earlier life may have listened elsewhere; this one, and later ones, do not.
+            if incarnation >= own.incarnation && address != own.address {
+                self.twin = Some(peer);
+            }
             return false;
         }
-        let entry = Entry { incarnation, address, heard: now };
+        let entry = Entry { incarnation, address, heard: now, since: None };
         match self.entry(actor) {
             Some(known) => {
                 if known.incarnation < incarnation {
@@ -197,7 +242,10 @@ impl Book {
             incarnation: entry.incarnation,
             address: entry.address,
         };
-        let others = self.nodes.iter().filter(|_| nodes).map(peer);
+        let now = Instant::now();
+        let is_there =
+            |entry: &Entry| entry.since.is_some() && now.duration_since(entry.heard) < FORGOTTEN;
+        let others = self.nodes.iter().filter(|(_, entry)| nodes && is_there(entry)).map(peer);
         let known = self.schedulers.iter().map(peer).chain(others);
         let own = self.own.iter().filter(|own| nodes || matches!(own.actor, Actor::Scheduler(_)));
         let all: Vec<Peer> = own.copied().chain(known).collect();
@@ -334,7 +382,8 @@ mod tests {
         let me = Peer { actor: scheduler(1, 1).actor, incarnation: Incarnation(1), address: at(7) };
         let mut book = Book::new(vec![]);
         book.set_own(vec![me]);
-        book.learn(node(4), now);
+        book.heard(Address { actor: node(4).actor, incarnation: Some(Incarnation(1)) }, at(9), now);
+        book.learn(node(5), now);
         let mut answer = |nodes, to| {
             let mut peers = Vec::new();
             book.answer(to, nodes, |_, message| {
@@ -347,5 +396,63 @@ mod tests {
         assert_eq!(answer(false, at(1)), [me]);
         assert_eq!(answer(true, at(2)), [me, node(4)]);
         assert_eq!(answer(true, at(2)), []);
+    }
+
+    #[test]
+    fn a_node_that_others_speak_of_is_known_and_not_passed_on_until_it_is_heard_itself() {
+        let now = Instant::now();
+        let mut book = book(0);
+        assert!(book.learn(node(5), now));
+        assert_eq!(book.heard_of().len(), 1);
+        let spoken_of = |book: &mut Book, to| {
+            let mut count = 0;
+            book.answer(to, true, |_, message| {
+                if let Message::Peers(page) = message {
+                    count += page.len();
+                }
+            });
+            count
+        };
+        assert_eq!(spoken_of(&mut book, at(2)), 0);
+        let Peer { actor, incarnation, address } = node(5);
+        book.heard(Address { actor, incarnation: Some(incarnation) }, address, now);
+        assert_eq!(spoken_of(&mut book, at(3)), 1);
+        let long_ago = now.checked_sub(FORGOTTEN).expect("the system runs for longer");
+        book.heard(Address { actor, incarnation: Some(incarnation) }, address, long_ago);
+        assert_eq!(spoken_of(&mut book, at(4)), 0, "it has been silent for long");
+    }
+
+    #[test]
+    fn another_process_of_the_same_number_is_noticed_and_an_earlier_life_elsewhere_is_not_one() {
+        let (mut book, now) = (book(2), Instant::now());
+        let mine = Peer { incarnation: Incarnation(7), ..node(1) };
+        book.set_own(vec![mine]);
+        for harmless in [
+            mine,
+            Peer { incarnation: Incarnation(6), address: at(8), ..mine },
+            Peer { address: at(8), ..node(3) },
+        ] {
+            book.learn(harmless, now);
+            assert_eq!(book.twin(), None, "{harmless:?}");
+        }
+        let twin = Peer { address: at(8), ..mine };
+        book.learn(twin, now);
+        assert_eq!(book.twin(), Some(twin));
+    }
+
+    #[test]
+    fn a_life_at_two_addresses_is_noticed_and_one_that_moved_is_not() {
+        let (mut book, now) = (book(0), Instant::now());
+        let life = |life| Address { incarnation: Some(Incarnation(life)), ..scheduler(1, life) };
+        book.heard(life(1), at(2), now);
+        book.heard(life(2), at(3), now);
+        book.heard(life(1), at(2), now);
+        assert!(book.twins.is_empty(), "it has moved, and a packet was late");
+        book.heard(life(2), at(4), now);
+        assert_eq!(book.twins.len(), 1);
+        let other = |life| Address { incarnation: Some(Incarnation(life)), ..scheduler(2, life) };
+        book.heard(other(2), at(5), now);
+        book.heard(other(1), at(6), now + FORGOTTEN * 2);
+        assert_eq!(book.twins.len(), 2, "its earlier life goes on");
     }
 }

@@ -159,6 +159,7 @@ enum Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
+            Failure::Serve(ServeError::Twin { .. } | ServeError::Superseded(_)) => 1,
             Failure::Settings(_)
             | Failure::TooFewRows { .. }
             | Failure::NothingAsked
@@ -170,18 +171,20 @@ impl Failure {
                 ServeError::Keyless(_)
                 | ServeError::Unspecified(_)
                 | ServeError::TooMuch(_)
-                | ServeError::Api(ApiError::Tokenless(_) | ApiError::Plain(_)),
+                | ServeError::Key(_)
+                | ServeError::Api(
+                    ApiError::Tokenless(_)
+                    | ApiError::Plain(_)
+                    | ApiError::Access(_)
+                    | ApiError::Tls(_),
+                ),
             )
             | Failure::Up(UpError::NotEmpty(_) | UpError::Other { .. }) => 2,
             Failure::Workload { .. }
             | Failure::Unreadable { .. }
             | Failure::Remote(RemoteError::Unreadable { .. } | RemoteError::Holds { .. })
             | Failure::Run(RunError::Store(_))
-            | Failure::Serve(
-                ServeError::Store(StoreError { .. })
-                | ServeError::Key(_)
-                | ServeError::Api(ApiError::Access(_) | ApiError::Tls(_)),
-            ) => 5,
+            | Failure::Serve(ServeError::Store(StoreError { .. })) => 5,
             Failure::Key(_)
             | Failure::NoAnswer(NoAnswer::Unreachable { .. } | NoAnswer::Refused { .. })
             | Failure::Run(

@@ -90,6 +90,8 @@ pub struct Driver<R: Role> {
     started: Instant,
     config: Config,
     effects: Effects<R>,
+    /// What a turn is given; then room for it.
+    inputs: Vec<(R::Id, R::Input)>,
     /// When what there is is counted next.
     counts_at: Instant,
     monitor: Option<Monitor>,
@@ -141,6 +143,7 @@ impl<R: Judged> Driver<R> {
             started: Instant::now(),
             config: config.clone(),
             effects: Effects::none(),
+            inputs: Vec::new(),
             counts_at: Instant::now(),
             monitor: Monitor::new(watch),
         };
@@ -206,13 +209,14 @@ impl<R: Judged> Driver<R> {
     /// # Errors
     /// As [`Driver::give`], and if nothing can be waited for.
     pub fn turn(&mut self, outside: &mut impl Outside<R>) -> Result<ControlFlow<()>, DriverError> {
-        let mut inputs = Vec::new();
+        let mut inputs = std::mem::take(&mut self.inputs);
         let flow = outside.wait(self.timers.next(), &mut inputs)?;
         let now = Instant::now();
         let due = std::iter::from_fn(|| self.timers.take_due(now)).take(TIMERS_MAX);
         inputs.extend(due.map(|(id, timer)| (id, R::timer(timer))));
         let size = inputs.len();
-        self.give(inputs, outside)?;
+        self.give(inputs.drain(..), outside)?;
+        self.inputs = inputs;
         self.count(size, now, outside);
         Ok(flow)
     }

@@ -53,6 +53,8 @@ struct AroundNodes {
     /// Who asks for the allocation of which claim, to be answered once the turn is committed.
     looks: Vec<(SocketAddr, ClaimId)>,
     events: Receiver<Event>,
+    /// What has arrived, while it is taken in; then room for it.
+    arrived: Vec<(SocketAddr, Message)>,
     meters: Arc<Meters>,
     next_round: Instant,
     stops: bool,
@@ -129,6 +131,10 @@ pub fn check_inventory(inventory: &Inventory, groups_max: usize) -> Result<(), S
     ))
 }
 
+/// Pairs of a node and a scheduler of which the last order is remembered. An order of one more is not
+/// taken, so that who knows the key cannot make up schedulers without end.
+const ORDERERS_MAX: usize = 1 << 16;
+
 /// What one group takes in a snapshot, at most: its tag, its number and its count.
 const GROUP_BYTES: usize = 1 + 10 + 5;
 
@@ -193,6 +199,7 @@ impl Daemon {
             ordered: BTreeMap::new(),
             looks: Vec::new(),
             events: happened,
+            arrived: Vec::new(),
             meters,
             next_round: Instant::now(),
             stops: false,
@@ -318,6 +325,9 @@ impl AroundNodes {
             return self.meters.dropped(Drop::Stranger);
         }
         let (this, last) = ((id.life, id.number), self.ordered.get(&(id.node, id.scheduler)));
+        if last.is_none() && self.ordered.len() >= ORDERERS_MAX {
+            return self.meters.dropped(Drop::Stranger);
+        }
         if last.is_none_or(|last| *last < this) {
             self.ordered.insert((id.node, id.scheduler), this);
             let wire::Order::Status(status) = order;
@@ -387,12 +397,13 @@ impl AroundNodes {
         while let Ok(event) = self.events.try_recv() {
             self.on_event(event, inputs);
         }
-        let mut messages = Vec::new();
-        self.post.receive(|from, message| messages.push((from, message)))?;
+        let mut arrived = std::mem::take(&mut self.arrived);
+        self.post.receive(|from, message| arrived.push((from, message)))?;
         let now = Instant::now();
-        for (from, message) in messages {
+        for (from, message) in arrived.drain(..) {
             self.on_message(from, message, now, inputs);
         }
+        self.arrived = arrived;
         if self.next_round <= now {
             self.next_round = now + ROUND;
             let post = &mut self.post;

@@ -120,13 +120,17 @@ impl Daemon {
     /// Takes turns until it is to stop and nothing is open, or its grace is over.
     ///
     /// # Errors
-    /// If it can no longer keep its life.
+    /// If it can no longer keep its life, or someone else lives it, or a later one.
     pub fn run(self) -> Result<(), ServeError> {
         let Daemon { mut driver, mut around, .. } = self;
         let id = around.id;
         loop {
             let flow = driver.turn(&mut around)?;
             around.show(driver.machine(id));
+            around.check_alone()?;
+            if driver.machine(id).stopped {
+                return Err(ServeError::Superseded(id));
+            }
             let nothing_open = driver.machine(id).attempts.is_empty();
             if flow.is_break() || (around.stops() && nothing_open) {
                 around.meters.report();

@@ -8,7 +8,7 @@ use crate::monitor::Watch;
 use crate::post::Post;
 use crate::recorder::{Extent, next_in};
 use crate::store::StoreError;
-use counterfoil_protocol::Config;
+use counterfoil_protocol::{Actor, Config, Incarnation, SchedulerId};
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -84,6 +84,26 @@ pub enum ServeError {
     /// What it has would not fit a packet.
     #[error("{0}")]
     TooMuch(String),
+    /// Another process is this scheduler, too.
+    #[error(
+        "another process is {actor}, too, in life {incarnation}, at {address}: give one of them \
+         another --id, and a folder of its own; with --id auto, empty the folder of one of them"
+    )]
+    Twin {
+        /// Who it is.
+        actor: Actor,
+        /// In which life the other is.
+        incarnation: Incarnation,
+        /// Where the other listens.
+        address: SocketAddr,
+    },
+    /// A later life of this scheduler is at work.
+    #[error(
+        "a later life of {0} is at work, so this one is over: if it was not started in the place of \
+         this one, two processes have this number; give one of them another --id, and a folder of \
+         its own"
+    )]
+    Superseded(SchedulerId),
     /// Its API cannot start.
     #[error(transparent)]
     Api(#[from] ApiError),
@@ -192,4 +212,25 @@ pub(crate) fn say_ready(addresses: &[SocketAddr]) -> io::Result<()> {
     out.flush()?;
     // Without systemd this does nothing.
     sd_notify::notify(&[sd_notify::NotifyState::Ready])
+}
+
+/// The addresses in the line with which a daemon says that it works; `None` if that is no such line,
+/// or not all of it.
+pub fn said_ready(line: &str) -> Option<Vec<SocketAddr>> {
+    let addresses = line.strip_suffix('\n')?.strip_prefix("ready ")?;
+    addresses.split(' ').map(|address| address.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_line_is_ready() {
+        let addresses = said_ready("ready 127.0.0.1:1 127.0.0.1:2\n").unwrap();
+        assert_eq!(addresses.iter().map(SocketAddr::port).collect::<Vec<_>>(), [1, 2]);
+        for bad in ["", "ready", "ready 127.0.0.1:1", "ready x\n", "error: no\n"] {
+            assert_eq!(said_ready(bad), None, "{bad:?}");
+        }
+    }
 }

@@ -1,22 +1,26 @@
 //! The timers that are set, by when they are due.
 
 use ahash::AHashMap;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::VecDeque;
 use std::hash::Hash;
 use std::time::Instant;
 
 /// The timers that are set.
+///
+/// Timers are set for few intervals from now on, and now never goes back, so those of one interval
+/// become due in the order in which they were set. They are kept so: in as many queues as there are
+/// intervals, each in order, and to set a timer or take one off costs the same however many there are.
 ///
 /// A timer that is set again and again, each time to be due later, as when someone is heard of, costs
 /// one look at a map each time: it stays queued where it was, and is queued anew when that comes.
 ///
 /// # Invariants
 /// - Every timer in `set` is queued at its `queued`, which is not after its `due`. Other entries of
-///   the queue are of no meaning, and go when their time comes.
+///   the queues are of no meaning, and go when their time comes.
+/// - Every queue is in order of time.
 #[derive(Debug)]
 pub struct Timers<T> {
-    queue: BinaryHeap<Reverse<(Instant, T)>>,
+    queues: Vec<VecDeque<(Instant, T)>>,
     set: AHashMap<T, Set>,
 }
 
@@ -26,37 +30,56 @@ struct Set {
     queued: Instant,
 }
 
-impl<T: Ord> Default for Timers<T> {
+impl<T> Default for Timers<T> {
     fn default() -> Self {
-        Timers { queue: BinaryHeap::new(), set: AHashMap::new() }
+        Timers { queues: Vec::new(), set: AHashMap::new() }
     }
 }
 
-impl<T: Ord + Hash + Clone> Timers<T> {
+impl<T: Hash + Eq + Clone> Timers<T> {
     /// Sets `timer` to be due at `at`, and no longer when it was before.
     pub fn set(&mut self, timer: T, at: Instant) {
         match self.set.get_mut(&timer) {
             Some(set) if set.queued <= at => set.due = at,
             Some(set) => {
                 *set = Set { due: at, queued: at };
-                self.queue.push(Reverse((at, timer)));
+                self.queue(timer, at);
             }
             None => {
                 self.set.insert(timer.clone(), Set { due: at, queued: at });
-                self.queue.push(Reverse((at, timer)));
+                self.queue(timer, at);
             }
         }
     }
 
+    /// Queues a timer behind those that are due before it: of several queues in the one that comes
+    /// closest, so that each comes to have the timers of one interval.
+    fn queue(&mut self, timer: T, at: Instant) {
+        let last = |queue: &VecDeque<(Instant, T)>| queue.back().map(|(last, _)| *last);
+        let fits = self.queues.iter_mut().filter(|queue| last(queue) <= Some(at));
+        match fits.max_by_key(|queue| last(queue)) {
+            Some(queue) => queue.push_back((at, timer)),
+            None => self.queues.push(VecDeque::from([(at, timer)])),
+        }
+    }
+
+    /// The queue whose first entry is the earliest of all, and when that is.
+    fn first(&self) -> Option<(usize, Instant)> {
+        let fronts = self.queues.iter().enumerate();
+        let fronts = fronts.filter_map(|(queue, entries)| Some((queue, entries.front()?.0)));
+        fronts.min_by_key(|(_, at)| *at)
+    }
+
     /// No timer is due before this.
     pub fn next(&self) -> Option<Instant> {
-        self.queue.peek().map(|Reverse((at, _))| *at)
+        self.first().map(|(_, at)| at)
     }
 
     /// Takes off a timer that is due at `now`, if one is.
     pub fn take_due(&mut self, now: Instant) -> Option<T> {
-        while self.next()? <= now {
-            let Reverse((at, timer)) = self.queue.pop()?;
+        loop {
+            let (queue, _) = self.first().filter(|(_, at)| *at <= now)?;
+            let (at, timer) = self.queues[queue].pop_front()?;
             let Some(set) = self.set.get_mut(&timer).filter(|set| set.queued == at) else {
                 continue;
             };
@@ -64,10 +87,10 @@ impl<T: Ord + Hash + Clone> Timers<T> {
                 self.set.remove(&timer);
                 return Some(timer);
             }
-            set.queued = set.due;
-            self.queue.push(Reverse((set.due, timer)));
+            let due = set.due;
+            set.queued = due;
+            self.queue(timer, due);
         }
-        None
     }
 
     /// How many are set.

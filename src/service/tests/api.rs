@@ -1,6 +1,7 @@
 //! The API of a scheduler, as a process, spoken to over HTTP.
 
 use counterfoil_protocol::ClaimId;
+use counterfoil_service::serve::said_ready;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -39,8 +40,7 @@ impl Process {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let addresses = line.trim_end().strip_prefix("ready ").expect("it becomes ready");
-        let addresses = addresses.split(' ').map(|address| address.parse().unwrap()).collect();
+        let addresses = said_ready(&line).expect("it becomes ready");
         Process { child, addresses }
     }
 

@@ -8,6 +8,7 @@ use counterfoil_service::meters::Meters;
 use counterfoil_service::packet::{PACKET_MAX, Packets, Seal, open};
 use counterfoil_service::post::Post;
 use counterfoil_service::remote::{Method, Remote, Reply, path_of};
+use counterfoil_service::serve::said_ready;
 use counterfoil_service::wire::{Message, Peer};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -43,8 +44,7 @@ impl Process {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let addresses = line.trim_end().strip_prefix("ready ").expect("it becomes ready");
-        let addresses = addresses.split(' ').map(|address| address.parse().unwrap()).collect();
+        let addresses = said_ready(&line).expect("it becomes ready");
         let stderr = child.stderr.take().unwrap();
         Process { child, stderr, addresses }
     }

@@ -5,6 +5,8 @@ mod common;
 use common::{Up, counterfoil, kill, runs, wait_until_gone};
 use rustix::process::Signal;
 use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
 
 fn place(up: &Up) -> String {
     let placed = up.says(&["place", "--vcpu", "1", "--memory-mb", "512"], 0);
@@ -88,4 +90,66 @@ fn a_process_that_does_not_start_is_named_with_what_it_said() {
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.contains("the process n1 did not become ready: exit code 2"), "{message}");
     assert!(message.contains("of a packet"), "{message}");
+}
+
+/// The tour of the README: what it shows to a shell.
+fn tour() -> String {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, rest) = readme.split_once("```sh\n").expect("there is a tour");
+    rest.split_once("```").expect("it ends").0.to_owned()
+}
+
+/// Every line of the README's tour, as written, against the cluster that the README starts; but for
+/// the folder.
+#[test]
+fn the_tour_of_the_readme_works_as_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let keep = folder.path().join("cluster").display().to_string();
+    let mut up = Up::start(&["--schedulers", "2", "--nodes", "3", "--keep", &keep]);
+    let tour = tour();
+    assert!(tour.contains("/tmp/cluster/env"), "{tour}");
+    let lines: Vec<String> = tour.lines().map(|line| line.replace("/tmp/cluster", &keep)).collect();
+    assert_eq!(lines.len(), 10, "ten lines");
+    // After each line its exit code, and the claim.
+    let script: String =
+        lines.iter().map(|line| format!("{line}\necho \"exit $? of ${{1-}}\"\n")).collect();
+    let mut shell = Command::new("sh");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("COUNTERFOIL_") {
+            shell.env_remove(name);
+        }
+    }
+    let output = shell.arg("-c").arg(format!("exec 2>&1\n{script}"));
+    let output = output.env("XDG_STATE_HOME", folder.path()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let mut parts: Vec<Vec<&str>> = vec![Vec::new()];
+    for line in said.lines() {
+        match line.strip_prefix("exit ") {
+            None => parts.last_mut().unwrap().push(line),
+            Some(code) => {
+                parts.last_mut().unwrap().push(code);
+                parts.push(Vec::new());
+            }
+        }
+    }
+    let claim = said.lines().find_map(|line| {
+        line.strip_suffix("  confirmed")
+            .filter(|claim| said.contains(&format!("exit 0 of {claim}\n")))
+    });
+    let claim = claim.unwrap_or_else(|| panic!("{said}"));
+    let code = |n: usize| parts[n].last().unwrap().split(' ').next().unwrap();
+    for (n, line) in lines.iter().enumerate() {
+        let wanted = if line.contains("100000") { "1" } else { "0" };
+        assert_eq!(code(n), wanted, "{line}: {said}");
+    }
+    assert!(parts[1][0].ends_with("  confirmed"), "{said}");
+    assert_eq!(parts[2].iter().filter(|line| line.starts_with('n')).count(), 3, "{said}");
+    assert!(parts[7][0].starts_with(&format!("{claim}  confirmed")), "{said}");
+    assert!(parts[8][0].contains("CoreFilter 3 (too little VCPU free)"), "{said}");
+    assert_eq!(parts[9][0], format!("{claim}  gone"), "{said}");
+    let node = claim.split([':', '#']).nth(1).unwrap();
+    assert_eq!(up.line(), format!("{node} ended: killed by signal 9"));
+    assert!(up.line().starts_with(&format!("{node} is back, pid ")));
+    assert_eq!(up.end().0, Some(0));
 }

@@ -189,3 +189,30 @@ fn a_key_is_new_and_is_never_written_over() {
     assert_eq!(key(&out).status.code(), Some(2));
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
+
+#[test]
+fn files_that_cannot_be_used_are_refused_at_the_start_in_the_same_words_as_by_a_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("nothing"), "nothing\n").unwrap();
+    let (nothing, none, data) = (path("nothing"), path("none"), path("data"));
+    let any = "127.0.0.1:0";
+    let common = ["--id", "1", "--listen", any, "--api", any, "--data", &data];
+    for (args, setting) in [
+        (["--tls-cert", &nothing, "--tls-key", &nothing].as_slice(), "api.tls_cert"),
+        (&["--tls-cert", &none, "--tls-key", &none], "api.tls_cert"),
+        (&["--token-file", &nothing], "api.token_file"),
+        (&["--key-file", &nothing], "network.key_file"),
+    ] {
+        let args = [common.as_slice(), args].concat();
+        let checked = refused("scheduler", &args);
+        assert!(checked.contains(setting), "{checked}");
+        let started = Command::new(env!("CARGO_BIN_EXE_counterfoil"))
+            .arg("scheduler")
+            .args(&args)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(started.stderr).unwrap(), checked);
+        assert_eq!(started.status.code(), Some(2), "{checked}");
+    }
+}

@@ -98,9 +98,8 @@ impl Deed {
 /// through a scheduler, which puts a name of its own on it and passes on the rest.
 pub(super) fn is_same(arrived: &Datagram, sent: &Datagram) -> bool {
     let role = |address: &Address| matches!(address.actor, Actor::Client(_));
-    let same_end = |one: &Address, other: &Address| {
-        one.actor == other.actor || (role(one) && role(other))
-    };
+    let same_end =
+        |one: &Address, other: &Address| one.actor == other.actor || (role(one) && role(other));
     let through = role(&arrived.src) || role(&arrived.dst);
     let same_ends = same_end(&arrived.src, &sent.src) && same_end(&arrived.dst, &sent.dst);
     arrived == sent || (through && same_ends && arrived.body == sent.body)
@@ -144,13 +143,13 @@ fn of_client(input: &client::Input) -> Deed {
     };
     match order {
         client::Order::Place(id, demand) => {
-            let one = super::join::request(*id, demand, Default::default());
+            let one = super::scenario::request(*id, demand, Default::default());
             Deed::Outside(Outside::Place(one))
         }
         client::Order::PlaceTogether(demands) => {
             let bundle: counterfoil_protocol::Set<_> = demands.keys().copied().collect();
             let one = |(id, demand): (&_, &_)| {
-                (*id, super::join::request(*id, demand, bundle.clone()))
+                (*id, super::scenario::request(*id, demand, bundle.clone()))
             };
             Deed::Outside(Outside::PlaceTogether(demands.iter().map(one).collect()))
         }

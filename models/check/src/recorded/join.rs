@@ -1,18 +1,12 @@
 //! Takes the events of recordings as actions of the world.
 
 use super::NotJoined;
-use super::act::{CLIENT, Deed};
-use super::tale::{AnyInput, Tale, Tales};
-use counterfoil_protocol::{
-    Actor, Body, Config, Datagram, Demand, Output, RequestId, Rule, Set, client, node, scheduler,
-};
-use counterfoil_recording::Origin;
+use super::act::Deed;
+use super::scenario::{OutsideInputs, scenario, unlike};
+use super::tale::{AnyInput, Tales};
+use counterfoil_protocol::{Actor, Body, Datagram, Output, client, node, scheduler};
 use counterfoil_world::cluster::Cluster;
-use counterfoil_world::network::Kind;
-use counterfoil_world::scenario::{Lapses, Outside, Request, Start, Timers};
-use counterfoil_world::{
-    Action, Counterfoil, Expect, Fault, Outcome, Protocol, Scenario, Trace, World, replay,
-};
+use counterfoil_world::{Action, Counterfoil, Outcome, Protocol, Scenario, Trace, World, replay};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::discriminant;
@@ -33,7 +27,7 @@ pub struct Aim<'a> {
     pub is_violated: bool,
     /// Whose event it is.
     pub actor: Actor,
-    /// Which, in [`Tale::events`].
+    /// Which, in [`super::Tale::events`].
     pub event: usize,
 }
 
@@ -91,7 +85,7 @@ fn past(tales: &Tales, aim: Aim<'_>) -> BTreeMap<Actor, usize> {
     let mut said: HashMap<u64, (Actor, usize)> = HashMap::new();
     for (actor, tale) in &tales.of {
         for (index, event) in tale.events.iter().enumerate() {
-            for print in event.outputs.iter().filter_map(|output| print_said(*actor, output)) {
+            for print in event.outputs.iter().filter_map(|output| print_said(output)) {
                 said.entry(print).or_insert((*actor, index));
             }
         }
@@ -123,21 +117,16 @@ fn ends(datagram: &Datagram) -> (Option<Actor>, Option<Actor>, &Body) {
     (end(datagram.src.actor), end(datagram.dst.actor), &datagram.body)
 }
 
-fn print_said(me: Actor, output: &Output) -> Option<u64> {
+fn print_said(output: &Output) -> Option<u64> {
     match output {
         Output::Send(datagram) => Some(print(ends(datagram))),
         Output::Call(to, call) => Some(print((Actor::Scheduler(*to), "call", call.attempt))),
-        Output::Answer(_, answer) => {
-            Some(print((answer.attempt, discriminant(&answer.placement))))
-        }
+        Output::Answer(_, answer) => Some(print((answer.attempt, discriminant(&answer.placement)))),
         Output::Persist(_)
         | Output::SetTimer { .. }
         | Output::Choose(_)
         | Output::Ended(..)
-        | Output::Notice(_) => {
-            let _ = me;
-            None
-        }
+        | Output::Notice(_) => None,
     }
 }
 
@@ -154,198 +143,6 @@ fn print_heard(me: Actor, input: &AnyInput) -> Option<u64> {
         }
         AnyInput::Node(_) | AnyInput::Scheduler(_) | AnyInput::Client(_) => None,
     }
-}
-
-/// A request as a scenario has it: what else the demand asks for is left out.
-pub(super) fn request(id: RequestId, demand: &Demand, bundle: Set<RequestId>) -> Request {
-    let Demand { resources, near, apart, .. } = demand.clone();
-    Request { id, resources, near, apart, at: None, bundle }
-}
-
-fn unlike(what: impl Into<String>) -> NotJoined {
-    NotJoined::Unlike(what.into())
-}
-
-/// By event: which outside input it is.
-type OutsideInputs = BTreeMap<(Actor, usize), u8>;
-
-/// The scenario that recordings are a run of.
-fn scenario(
-    tales: &Tales,
-    past: &BTreeMap<Actor, usize>,
-    aim: Aim<'_>,
-    question: &str,
-) -> Result<(Scenario, OutsideInputs), NotJoined> {
-    let tale = &tales.of[&aim.actor];
-    let config = &tale.config;
-    for (actor, other) in tales.of.iter().filter(|(actor, _)| past[actor] > 0) {
-        if !other.is_whole {
-            return Err(NotJoined::NoStart(*actor));
-        }
-        if (other.config.rules, &other.config.limits) != (config.rules, &config.limits) {
-            return Err(unlike(format!(
-                "{actor} and {} have other limits or rules, and in the world all have the same",
-                aim.actor
-            )));
-        }
-    }
-    heard_of(tales, past)?;
-    let count = |role: fn(&Actor) -> Option<u32>| tales.of.keys().filter_map(role).max();
-    let nodes = count(|a| if let Actor::Node(id) = a { Some(id.0) } else { None }).unwrap_or(0);
-    let schedulers = count(|a| if let Actor::Scheduler(id) = a { Some(id.0) } else { None });
-    let inventories = (1..=nodes).map(|id| inventory(tales, id)).collect::<Result<Vec<_>, _>>()?;
-    let schedulers = schedulers.unwrap_or(0);
-    for id in 1..=schedulers {
-        let actor = Actor::Scheduler(counterfoil_protocol::SchedulerId(id));
-        if !tales.of.contains_key(&actor) {
-            return Err(unlike(format!("the world names schedulers from s1 on without gaps, and there is no recording of {actor}")));
-        }
-    }
-    if nodes.max(schedulers) > Scenario::COUNT_MAX {
-        return Err(unlike(format!("the world has up to {} nodes and schedulers", Scenario::COUNT_MAX)));
-    }
-    let mut requests = Vec::new();
-    let mut orders = Vec::new();
-    let mut places = Vec::new();
-    let mut later = Vec::new();
-    for (actor, tale) in &tales.of {
-        for (index, event) in tale.events[..past[actor]].iter().enumerate() {
-            if !event.has_effect {
-                continue;
-            }
-            match Deed::of(event, *actor) {
-                Deed::Outside(Outside::Place(one)) => {
-                    expressible(event.input.as_ref())?;
-                    requests.push(one);
-                    places.push((*actor, index));
-                }
-                Deed::Outside(Outside::PlaceTogether(all)) => {
-                    expressible(event.input.as_ref())?;
-                    requests.extend(all.values().cloned());
-                    places.push((*actor, index));
-                }
-                Deed::Outside(order) => {
-                    orders.push(order);
-                    later.push((*actor, index));
-                }
-                _ => {}
-            }
-        }
-    }
-    let all: Vec<(Actor, usize)> = places.into_iter().chain(later).collect();
-    if all.len() > OUTSIDE_MAX {
-        return Err(unlike(format!(
-            "{} requests and orders led to it, and a run of the world has up to {OUTSIDE_MAX}: \
-             record fewer",
-            all.len()
-        )));
-    }
-    let outside = all.into_iter().zip(0..).collect();
-    let faults = [
-        Fault::NodeRestart,
-        Fault::SchedulerRestart,
-        Fault::ClientRestart,
-        Fault::Disconnect,
-        Fault::Suspicion,
-        Fault::Forget,
-        Fault::Impatience,
-    ];
-    let expect = match aim.is_violated {
-        true => Expect::Violates(aim.property.to_owned()),
-        false => Expect::Holds,
-    };
-    let scenario = Scenario {
-        name: "recorded".to_owned(),
-        question: question.to_owned(),
-        expect,
-        symmetry: false,
-        distinct: None,
-        without: off(config),
-        network: Kind::Set,
-        timers: Timers::Any,
-        start: Start::Cold,
-        lapses: Lapses::Free,
-        schedulers,
-        clients: tales.of.contains_key(&CLIENT),
-        nodes: inventories,
-        nodes_at_start: nodes,
-        requests,
-        orders,
-        faults: faults.into_iter().map(|fault| (fault, u8::MAX)).collect(),
-        faults_in_all: None,
-        limits: config.limits.clone(),
-    };
-    Ok((scenario, outside))
-}
-
-fn off(config: &Config) -> Vec<Rule> {
-    Rule::ALL.into_iter().filter(|rule| !config.rules.has(*rule)).collect()
-}
-
-/// Everyone of whom someone heard must be there.
-fn heard_of(tales: &Tales, past: &BTreeMap<Actor, usize>) -> Result<(), NotJoined> {
-    for (by, tale) in &tales.of {
-        for event in &tale.events[..past[by]] {
-            let from = match &event.input {
-                Some(
-                    AnyInput::Node(node::Input::Datagram(datagram))
-                    | AnyInput::Scheduler(scheduler::Input::Datagram(datagram))
-                    | AnyInput::Client(client::Input::Datagram(datagram)),
-                ) => datagram.src.actor,
-                Some(AnyInput::Scheduler(scheduler::Input::Call(from, _))) => Actor::Client(*from),
-                Some(AnyInput::Client(client::Input::Chosen(_, to))) => Actor::Scheduler(*to),
-                Some(_) | None => continue,
-            };
-            let is_client = matches!(from, Actor::Client(_));
-            let is_there = tales.of.contains_key(&from)
-                || is_client && matches!(by, Actor::Node(_)) && tales.of.contains_key(&CLIENT);
-            if !is_there {
-                return Err(NotJoined::Missing { missing: from, by: *by });
-            }
-            if is_client && from != CLIENT && !matches!(by, Actor::Node(_)) {
-                return Err(unlike(format!("the world has one client, {CLIENT}, and {by} heard of {from}")));
-            }
-        }
-    }
-    let others = tales.of.keys().find(|a| matches!(a, Actor::Client(_)) && **a != CLIENT);
-    match others {
-        Some(other) => Err(unlike(format!("the world has one client, {CLIENT}, and there is a recording of {other}"))),
-        None => Ok(()),
-    }
-}
-
-fn inventory(tales: &Tales, id: u32) -> Result<counterfoil_protocol::Inventory, NotJoined> {
-    let actor = Actor::Node(counterfoil_protocol::NodeId(id));
-    let Some(Tale { origin: Origin::Node(_, disk), .. }) = tales.of.get(&actor) else {
-        return Err(unlike(format!(
-            "the world names nodes from n1 on without gaps, and there is no recording of {actor}"
-        )));
-    };
-    if *disk != node::Disk::new(disk.inventory.clone()) {
-        return Err(NotJoined::NoStart(actor));
-    }
-    Ok(disk.inventory.clone())
-}
-
-/// Whether the world can ask for what a client was asked for.
-fn expressible(input: Option<&AnyInput>) -> Result<(), NotJoined> {
-    let demands: Vec<(RequestId, &Demand)> = match input {
-        Some(AnyInput::Client(client::Input::Order(client::Order::Place(id, demand)))) => {
-            vec![(*id, demand)]
-        }
-        Some(AnyInput::Client(client::Input::Order(client::Order::PlaceTogether(all)))) => {
-            all.iter().map(|(id, demand)| (*id, demand)).collect()
-        }
-        Some(_) | None => Vec::new(),
-    };
-    for (id, demand) in demands {
-        if request(id, demand, Set::default()).demand() != *demand {
-            return Err(unlike(format!(
-                "request {id} asks for traits, a zone or aggregates, and no request of the world can"
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// A run of the world while it is made.
@@ -374,8 +171,7 @@ impl Joining<'_> {
                 continue;
             }
             // Whoever acted goes on for as long as it can: so the run is calm.
-            let actors: Vec<Actor> =
-                last.into_iter().chain(self.past.keys().copied()).collect();
+            let actors: Vec<Actor> = last.into_iter().chain(self.past.keys().copied()).collect();
             let acted = actors.iter().copied().find(|actor| self.advances(*actor, false));
             // A life ends once nothing else can happen: with it goes what is under way to it.
             let acted = acted.or_else(|| actors.into_iter().find(|a| self.advances(*a, true)));
@@ -496,7 +292,10 @@ impl Joining<'_> {
     }
 
     fn is_unlike(&self, actor: Actor) -> bool {
-        let Some(last) = self.at[&actor].checked_sub(1) else { return false };
+        // Of who only started, the world tells at once whom it was told of later.
+        let Some(last) = self.at[&actor].checked_sub(1).filter(|last| *last > 0) else {
+            return false;
+        };
         let Some(event) = self.tales.of[&actor].events.get(last) else { return false };
         let address = Counterfoil::address(&event.after);
         self.state.processes.get(&address).is_none_or(|process| **process != event.after)

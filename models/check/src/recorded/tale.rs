@@ -90,12 +90,8 @@ impl Tales {
     /// # Errors
     /// If a folder or file cannot be read. Where a run ends early is in what is returned.
     pub fn read(paths: &[PathBuf]) -> Result<Tales, NotJoined> {
-        let mut files = Vec::new();
-        for path in paths {
-            list(path, &mut files)
-                .map_err(|source| NotJoined::Read { path: path.clone(), source })?;
-        }
-        let mut named: Vec<(String, u32, PathBuf)> = files.into_iter().filter_map(named).collect();
+        let mut named: Vec<(String, u32, PathBuf)> =
+            files(paths)?.into_iter().filter_map(named).collect();
         named.sort();
         let mut lives: BTreeMap<Actor, Vec<(PathBuf, Reader)>> = BTreeMap::new();
         let mut tales = Tales::default();
@@ -186,6 +182,18 @@ impl Tale {
         }
         Ok(())
     }
+}
+
+/// The files at `paths`, and in the folders among them.
+///
+/// # Errors
+/// If one cannot be read.
+pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, NotJoined> {
+    let mut files = Vec::new();
+    for path in paths {
+        list(path, &mut files).map_err(|source| NotJoined::Read { path: path.clone(), source })?;
+    }
+    Ok(files)
 }
 
 fn list(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {

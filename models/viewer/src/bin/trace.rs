@@ -1,9 +1,10 @@
 //! Shows saved traces.
 //!
-//! Exit codes: 0 shown · 2 usage · 3 the terminal cannot be used · 4 the run no longer goes as it is
-//! written · 5 unreadable · 130 interrupted.
+//! Exit codes: 0 shown · 2 usage · 3 the terminal cannot be used · 4 the run no longer goes as it
+//! is written · 5 unreadable · 130 interrupted.
 
 use clap::{Parser, Subcommand};
+use counterfoil_viewer::export::{Export, ExportError};
 use counterfoil_viewer::view::{View, ViewError};
 use std::process::ExitCode;
 
@@ -20,9 +21,11 @@ enum Command {
     /// Show the run as a space-time diagram, and why the property is violated: in a viewer on a
     /// terminal, as text anywhere else.
     View(View),
+    /// Write the run in the form of another tool.
+    Export(Export),
 }
 
-/// What was asked for cannot be done here.
+/// What was asked for cannot be done here, or a file cannot be written.
 const USAGE: u8 = 2;
 /// It could not be carried out.
 const NOT_DONE: u8 = 3;
@@ -36,6 +39,7 @@ const INTERRUPTED: u8 = 130;
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::View(what) => view(&what),
+        Command::Export(what) => export(&what),
     }
 }
 
@@ -48,5 +52,15 @@ fn view(what: &View) -> ExitCode {
         ViewError::Terminal(_) => NOT_DONE,
         ViewError::Diverged(_) => DIVERGED,
         ViewError::Interrupted => INTERRUPTED,
+    })
+}
+
+fn export(what: &Export) -> ExitCode {
+    let Err(error) = what.run() else { return ExitCode::SUCCESS };
+    eprintln!("trace: {error}");
+    ExitCode::from(match error {
+        ExportError::Trace(_) => UNREADABLE,
+        ExportError::Diverged { .. } => DIVERGED,
+        ExportError::Write { .. } => USAGE,
     })
 }

@@ -105,10 +105,11 @@ fn waits_for(client: &Client, node: NodeId) -> bool {
 /// The first attempt of a request.
 fn call(request: RequestId, demand: Demand) -> Call {
     let number = AttemptNumber(1);
-    Call { attempt: AttemptId { request, number }, demand }
+    Call { attempt: AttemptId { request, number }, demand: demand.into() }
 }
 
-pub(super) fn node_input(event: Event<Counterfoil>) -> Option<node::Input> {
+/// What an event is to a node; `None` if it is nothing to it.
+pub fn node_input(event: Event<Counterfoil>) -> Option<node::Input> {
     match event {
         Event::Datagram(datagram) => Some(node::Input::Datagram(datagram)),
         Event::Timer(timer) => Some(node::Input::Timer(timer)),
@@ -121,7 +122,8 @@ pub(super) fn node_input(event: Event<Counterfoil>) -> Option<node::Input> {
     }
 }
 
-pub(super) fn scheduler_input(event: Event<Counterfoil>) -> Option<scheduler::Input> {
+/// What an event is to a scheduler; `None` if it is nothing to it.
+pub fn scheduler_input(event: Event<Counterfoil>) -> Option<scheduler::Input> {
     match event {
         Event::Datagram(datagram) => Some(scheduler::Input::Datagram(datagram)),
         Event::Timer(timer) => Some(scheduler::Input::Timer(timer)),
@@ -138,7 +140,8 @@ pub(super) fn scheduler_input(event: Event<Counterfoil>) -> Option<scheduler::In
     }
 }
 
-pub(super) fn client_input(event: Event<Counterfoil>) -> Option<client::Input> {
+/// What an event is to a client; `None` if it is nothing to it.
+pub fn client_input(event: Event<Counterfoil>) -> Option<client::Input> {
     match event {
         Event::Datagram(datagram) => Some(client::Input::Datagram(datagram)),
         Event::Timer(timer) => Some(client::Input::Timer(timer)),

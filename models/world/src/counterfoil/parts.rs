@@ -3,10 +3,9 @@
 
 use counterfoil_protocol::host_state::DeltaLog;
 use counterfoil_protocol::node::Fence;
-use counterfoil_protocol::scheduler::{Attempt, Peer};
+use counterfoil_protocol::scheduler::{Attempts, Peer};
 use counterfoil_protocol::{
-    AttemptId, ClientId, Incarnation, Map, NodeId, RequestId, SchedulerId, Version, client, node,
-    scheduler,
+    ClientId, Incarnation, Map, NodeId, RequestId, SchedulerId, Version, client, node, scheduler,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +40,7 @@ pub struct SchedulerParts {
     pub(super) incarnation: Incarnation,
     pub(super) stopped: bool,
     pub(super) nodes: Map<NodeId, Peer>,
-    pub(super) attempts: Map<AttemptId, Attempt>,
+    pub(super) attempts: Attempts,
 }
 
 /// What a disk is made of.

@@ -15,9 +15,10 @@
 //! or are spread over the whole walk, so that there is something to do until its end. Since faults
 //! have a small share of every step, and not all of the first ones, they happen throughout.
 
-use super::{Random, fault_of, is_again};
+use super::{fault_of, is_again};
 use crate::cluster::{Action, Cluster, World};
 use crate::protocol::Protocol;
+use crate::random::Random;
 use crate::scenario::Fault;
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -162,7 +162,7 @@ struct Scene<'a, P: Protocol> {
     end: usize,
     /// When a value was written or the property was judged.
     steps: BTreeSet<usize>,
-    /// The same, and when what arrived then was sent: each with who acted.
+    /// The same, each with who acted.
     acts: BTreeSet<(usize, Actor)>,
     /// Whose values the clause names.
     named: Vec<String>,
@@ -174,12 +174,9 @@ impl<'a, P: Protocol> Scene<'a, P> {
         let written = origins.iter().filter_map(|origin| origin.written.as_ref()).chain(entries);
         let mut steps: BTreeSet<usize> = written.map(|w| w.step).filter(|step| *step > 0).collect();
         steps.insert(end);
-        let arrived = |message: &&Message| message.arrivals().any(|at| steps.contains(&at));
-        let sent = replay.messages.iter().filter(arrived).map(|message| message.sent);
         let acts = steps
             .iter()
             .copied()
-            .chain(sent)
             .filter_map(|step| Some((step, replay.steps.get(step.checked_sub(1)?)?.actor?)));
         let named = origins.iter().filter_map(|origin| origin.fact.path.first().cloned());
         let (acts, named) = (acts.collect(), named.collect());
@@ -216,7 +213,8 @@ impl<'a, P: Protocol> Scene<'a, P> {
             *actor == message.dst && message.sent < *step && over.is_none_or(|over| over > *step)
         });
         match without {
-            Some((acted, _)) if !arrives && !lost && found.is_empty() => {
+            // What went past it, if anything, was of another kind: the two have no order.
+            Some((acted, _)) if !arrives && !lost && !self.is_passed(message) => {
                 found.push(Difference::Late { acted: *acted });
                 if over.is_none_or(|over| over > self.end) {
                     found.push(Difference::InFlight);
@@ -225,6 +223,13 @@ impl<'a, P: Protocol> Scene<'a, P> {
             Some(_) | None => {}
         }
         found
+    }
+
+    /// Whether something that arrived when a value was written or judged went past it.
+    fn is_passed(&self, message: &Message) -> bool {
+        let arrives = |other: &&Message| other.arrivals().any(|at| self.steps.contains(&at));
+        let mut all = self.replay.messages.iter().filter(arrives);
+        all.any(|other| other.overtook.contains(&message.number))
     }
 
     /// The message that overtook this one and whose arrival wrote or judged something: of messages

@@ -17,6 +17,10 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+/// As the daemons do.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ABOUT_EXIT: &str = "\
 Exit: 0 measured, nothing wrong · 1 something was wrong · 2 usage · 3 it could not be carried out · \
 130 interrupted";
@@ -66,9 +70,13 @@ enum Do {
 
 #[derive(Args)]
 struct ServiceArgs {
-    /// How many nodes, in one process.
+    /// How many nodes.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     nodes: u32,
+    /// How many fleets the nodes are in, each with one socket, and one store whose flushes serve all
+    /// its nodes.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    fleets: u32,
     /// How many schedulers.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     schedulers: u32,
@@ -166,7 +174,10 @@ struct OverloadArgs {
     /// Attempts that a scheduler works on at once; it turns away one more.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     attempts_pending_max: u32,
-    /// Measure briefly and with few clients, for tests.
+    /// Record every process, and judge the recordings.
+    #[arg(long)]
+    record: bool,
+    /// Measure briefly and with few connections, for tests.
     #[arg(long, hide = true)]
     brief: bool,
     #[command(flatten)]
@@ -180,6 +191,9 @@ struct SoakArgs {
     /// For how long.
     #[arg(long, default_value_t = 2.0)]
     minutes: f64,
+    /// Record every process, and judge the recordings.
+    #[arg(long)]
+    record: bool,
     /// Measure briefly what is served, for tests.
     #[arg(long, hide = true)]
     brief: bool,
@@ -345,7 +359,7 @@ impl RelayArgs {
 
 impl OverloadArgs {
     fn run(&self) -> Result<ExitCode, Box<dyn Error>> {
-        let mut size = self.cluster.size(false);
+        let mut size = self.cluster.size(self.record);
         size.more
             .extend(["--attempts-pending-max".to_owned(), self.attempts_pending_max.to_string()]);
         let options = overload::Options {
@@ -364,7 +378,7 @@ impl OverloadArgs {
 impl SoakArgs {
     fn run(&self) -> Result<ExitCode, Box<dyn Error>> {
         let options = soak::Options {
-            size: self.cluster.size(false),
+            size: self.cluster.size(self.record),
             time: Duration::from_secs_f64(self.minutes * 60.0),
             brief: self.brief,
             seed: self.cluster.seed,
@@ -425,6 +439,7 @@ impl Format {
 fn run(args: &ServiceArgs) -> Result<(), Box<dyn Error>> {
     let options = Options {
         nodes: args.nodes,
+        fleets: args.fleets.min(args.nodes).max(1),
         schedulers: args.schedulers,
         durable: args.durable,
         window: args.window,

@@ -2,7 +2,7 @@
 
 mod run;
 
-use super::{FaultError, Folder};
+use super::{FaultError, Folder, Recordings};
 use run::{Case, Daemon};
 use rustix::process::Signal;
 use serde::Serialize;
@@ -43,6 +43,8 @@ pub struct Report {
     pub found: Vec<String>,
     /// What was not as it should be.
     pub problems: Vec<String>,
+    /// What the recordings say.
+    pub recordings: Recordings,
     /// Why it could not be carried out here, if it could not.
     pub left_out: Option<String>,
     /// Whether nothing was wrong.
@@ -60,9 +62,10 @@ pub fn case(name: &str, keep: Option<&Path>) -> Result<Option<Report>, FaultErro
     let folder = Folder::new(keep)?;
     let mut case = Case::new(folder.path())?;
     script(&mut case)?;
+    let recordings = Recordings::read(&case.recordings())?;
     let Case { found, problems, left_out, .. } = case;
-    let fine = problems.is_empty();
-    Ok(Some(Report { case: name.to_owned(), found, problems, left_out, fine }))
+    let fine = problems.is_empty() && recordings.is_fine();
+    Ok(Some(Report { case: name.to_owned(), found, problems, recordings, left_out, fine }))
 }
 
 /// Fills a small file system under a node that grants, until it can write no more. Then it must end

@@ -235,9 +235,10 @@ impl Cluster {
         Ok(Cluster { root, size, net, processes, remote, observer })
     }
 
-    /// Speaks to the schedulers over connections of its own.
-    pub(crate) fn new_remote(&self) -> Result<Remote, FaultError> {
-        Ok(Remote::new(self.remote.urls(), Some(&self.root.join("token")), None)?)
+    /// Where the schedulers serve clients.
+    pub(crate) fn apis(&self) -> Vec<SocketAddr> {
+        let address = |url: &String| url.strip_prefix("http://")?.parse().ok();
+        self.remote.urls().iter().map(|url| address(url).expect("it was made of one")).collect()
     }
 
     /// The folder of the recordings.

@@ -4,7 +4,7 @@ use super::FaultError;
 use super::cluster::Cluster;
 use counterfoil_protocol::node::{Allocation, AllocationState, Disk};
 use counterfoil_protocol::{ClaimId, Node, NodeId, RequestId};
-use counterfoil_recording::audit::{Finding, Wrong, audit};
+use counterfoil_recording::audit::audit;
 use counterfoil_service::store::Store;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ pub struct Recordings {
     pub checks_left_out: u64,
     /// How often a property was violated.
     pub violations: u64,
-    /// Messages from one daemon to another that were found in the recordings of both.
+    /// Messages that arrived from one all of whose runs were recorded.
     pub messages_joined: u64,
     /// Messages that arrived and that their sender has not sent.
     pub never_sent: u64,
@@ -110,26 +110,10 @@ impl Recordings {
         self.violations == 0 && self.not_rebuilt == 0 && self.never_sent == 0
     }
 
-    /// Judges all recordings in a folder.
-    ///
-    /// What was said is compared with what was heard among the daemons alone: what a scheduler says
-    /// to a client over HTTP is not all that its machine said, for why each node was excluded is left
-    /// out.
+    /// Judges all recordings in a folder, as `check validate` does.
     pub(crate) fn read(folder: &Path) -> Result<Recordings, FaultError> {
         let failed = |source| FaultError::Folder { path: folder.to_owned(), source };
         let found = audit(folder).map_err(failed)?;
-        let daemons = tempfile::tempdir_in(folder)?;
-        for entry in std::fs::read_dir(folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name();
-            if name.to_string_lossy().starts_with(['s', 'n']) {
-                std::fs::hard_link(entry.path(), daemons.path().join(name)).map_err(failed)?;
-            }
-        }
-        let joined = audit(daemons.path()).map_err(failed)?;
-        let worded_anew = |finding: &&Finding| matches!(finding.what, Wrong::NeverSent { .. });
-        let of_all = found.findings.iter().filter(|finding| !worded_anew(finding));
-        let of_daemons = joined.findings.iter().filter(worded_anew);
         Ok(Recordings {
             runs: found.runs,
             not_rebuilt: found.not_rebuilt,
@@ -137,10 +121,10 @@ impl Recordings {
             steps_without_effect: found.steps_without_effect,
             checks_left_out: found.left_out,
             violations: found.violations,
-            messages_joined: joined.messages_joined,
-            never_sent: joined.never_sent,
+            messages_joined: found.messages_joined,
+            never_sent: found.never_sent,
             properties: found.judged.iter().map(|(p, n)| (p.to_string(), *n)).collect(),
-            findings: of_all.chain(of_daemons).map(ToString::to_string).collect(),
+            findings: found.findings.iter().map(ToString::to_string).collect(),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::cluster::{Cluster, Size};
 use super::generator::{Generator, Pace, Tally};
-use super::judge::Stores;
+use super::judge::{Recordings, Stores};
 use super::usage::{Sampler, Used};
 use super::{Asked, FaultError, Folder};
 use counterfoil_protocol::{ClaimId, RequestId};
@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Clients at once for each scheduler: more than one takes requests.
-const CLIENTS: usize = 700;
+/// Connections that are kept to each scheduler: more than it takes requests at once.
+const CONNECTIONS: usize = 600;
 
 /// Requests that are open at once while it is measured how many are served.
 const WINDOW: usize = 64;
@@ -25,6 +25,9 @@ const AFTER: Duration = Duration::from_secs(20);
 
 /// In this time after the load has fallen few may be refused any more for want of room.
 const RECOVERED: Duration = Duration::from_secs(5);
+
+/// Of what is offered so much must be sent, or it was no such overload.
+const SENT: f64 = 0.95;
 
 /// One of so many requests may be turned away at any time: arrivals are random.
 const MANY: u64 = 20;
@@ -65,6 +68,10 @@ pub struct Report {
     pub served_per_s: f64,
     /// Requests that arrived in a second during the overload.
     pub offered_per_s: f64,
+    /// Requests that were sent to the schedulers in a second of it.
+    pub sent_per_s: f64,
+    /// How many times as many as are served.
+    pub sent_to_served: f64,
     /// For how long, in seconds.
     pub seconds: f64,
     /// Requests placed, confirmed and released in a second during it.
@@ -88,6 +95,8 @@ pub struct Report {
     pub processes: Vec<Used>,
     /// What the stores of the nodes say.
     pub stores: Stores,
+    /// What the recordings say, if there are any.
+    pub recordings: Option<Recordings>,
     /// What was wrong.
     pub problems: Vec<String>,
     /// Whether nothing was.
@@ -108,8 +117,9 @@ pub fn overload(options: &Options, progress: impl Fn(&str)) -> Result<Report, Fa
     let mut cluster = Cluster::start_direct(folder.path(), &options.size, options.seed)?;
     let mut problems: Vec<String> = cluster.converge(SETTLE).err().into_iter().collect();
     let mut sampler = Sampler::new(&cluster);
-    let clients = if options.brief { WINDOW } else { CLIENTS * cluster.remote.urls().len() };
-    let generator = Generator::start(&cluster.new_remote()?, clients, options.seed)?;
+    let connections = if options.brief { WINDOW } else { CONNECTIONS };
+    let lapse = options.size.lapse;
+    let generator = Generator::start(&cluster.apis(), connections, lapse, options.seed)?;
     let served_per_s = served(&generator, measure(options.brief), &asked)?;
     let offered_per_s = served_per_s * options.times;
     progress(&format!("{served_per_s:.0} served in a second; offering {offered_per_s:.0}"));
@@ -119,6 +129,10 @@ pub fn overload(options: &Options, progress: impl Fn(&str)) -> Result<Report, Fa
     generator.set_pace(Pace::Open(offered_per_s));
     sampler.run(&mut cluster, start + options.time, &asked, |_, _| Ok(()))?;
     let (overload, seconds) = (generator.take(), start.elapsed().as_secs_f64());
+    let sent_per_s = (overload.arrived - overload.not_sent) as f64 / seconds;
+    if sent_per_s < offered_per_s * SENT && !options.brief {
+        problems.push(format!("of {offered_per_s:.0} a second {sent_per_s:.0} were sent"));
+    }
 
     progress("less than can be served");
     let fallen = Instant::now();
@@ -134,16 +148,21 @@ pub fn overload(options: &Options, progress: impl Fn(&str)) -> Result<Report, Fa
     asked.wait_until(Instant::now() + options.size.lapse * 2)?;
     let kept = close(generator, &mut sampler, &cluster, &asked)?;
     let stores = finish(&mut cluster, &kept, &mut problems)?;
+    let recordings = judged(&cluster, progress)?;
     problems.extend([&overload, &after].into_iter().flat_map(|tally| tally.wrong.clone()));
     let processes = sampler.report();
     problems.extend(processes.iter().filter_map(Used::grows));
-    let fine = problems.is_empty() && stores.is_fine();
+    let fine = problems.is_empty()
+        && stores.is_fine()
+        && recordings.as_ref().is_none_or(Recordings::is_fine);
     Ok(Report {
         schedulers: options.size.schedulers,
         nodes: options.size.nodes,
         seed: options.seed,
         served_per_s,
         offered_per_s,
+        sent_per_s,
+        sent_to_served: sent_per_s / served_per_s,
         seconds,
         served_in_overload_per_s: overload.released as f64 / seconds,
         overload_p50_ms: millis(overload.latency.quantile(0.5)),
@@ -155,6 +174,7 @@ pub fn overload(options: &Options, progress: impl Fn(&str)) -> Result<Report, Fa
         recovered_ms: millis(recovered),
         processes,
         stores,
+        recordings,
         problems,
         fine,
     })
@@ -223,14 +243,14 @@ pub(super) fn settle(
     Ok(())
 }
 
-/// Ends all clients, and looks at the processes once their connections are gone; what was confirmed
-/// and is not known to be released.
+/// Ends all clients, and looks at the processes once their connections are gone; what was placed and
+/// is not known to be released.
 pub(super) fn close(
     generator: Generator,
     sampler: &mut Sampler,
     cluster: &Cluster,
     asked: &Asked,
-) -> Result<BTreeSet<String>, FaultError> {
+) -> Result<BTreeSet<ClaimId>, FaultError> {
     let kept = generator.kept();
     drop(generator);
     asked.wait_until(Instant::now() + CLOSED)?;
@@ -241,7 +261,7 @@ pub(super) fn close(
 /// Stops the cluster; what the stores of its nodes say.
 pub(super) fn finish(
     cluster: &mut Cluster,
-    kept: &BTreeSet<String>,
+    kept: &BTreeSet<ClaimId>,
     problems: &mut Vec<String>,
 ) -> Result<Stores, FaultError> {
     problems.extend(cluster.ended().into_iter().map(|name| format!("{name} ended by itself")));
@@ -255,11 +275,19 @@ pub(super) fn finish(
     // What was confirmed was released, so nothing is promised.
     let none: BTreeMap<_, RequestId> = BTreeMap::new();
     let mut stores = Stores::read(cluster, &none)?;
-    let known = |leaked: &String| {
-        kept.iter().any(|claim| {
-            claim.parse::<ClaimId>().is_ok_and(|claim| leaked.starts_with(&format!("{claim} ")))
-        })
-    };
+    let known = |leaked: &String| kept.iter().any(|claim| leaked.starts_with(&format!("{claim} ")));
     stores.leaked.retain(|leaked| !known(leaked));
     Ok(stores)
+}
+
+/// Judges what was recorded, if it was.
+pub(super) fn judged(
+    cluster: &Cluster,
+    progress: impl Fn(&str),
+) -> Result<Option<Recordings>, FaultError> {
+    if !cluster.size.records {
+        return Ok(None);
+    }
+    progress("judging recordings");
+    Recordings::read(&cluster.recordings()).map(Some)
 }

@@ -1,6 +1,7 @@
 //! The processes of a cluster that is put to the test: each is killed and started again.
 
 use super::FaultError;
+use counterfoil_service::serve::said_ready;
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -92,8 +93,7 @@ impl Process {
         let mut command = self.spec.command();
         command.args(&self.spec.args).arg("--until-stdin-closes");
         if let Some(recordings) = &self.spec.recordings {
-            let name = format!("{}.{}.recording", self.spec.name, self.lives);
-            command.arg("--recording").arg(recordings.join(name));
+            command.arg("--recording").arg(recordings);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log.map_err(failed)?);
         let mut child = command.spawn().map_err(failed)?;
@@ -113,7 +113,7 @@ impl Process {
             })
             .map_err(failed)?;
         let line = said.recv_timeout(PATIENCE).unwrap_or_default();
-        addresses(&line).ok_or_else(|| FaultError::NotReady {
+        said_ready(&line).ok_or_else(|| FaultError::NotReady {
             name: self.spec.name.clone(),
             log: self.spec.log.clone(),
         })
@@ -174,12 +174,6 @@ pub(crate) fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> 
             Ok(None) | Err(_) => return None,
         }
     }
-}
-
-/// The addresses in the line with which a daemon says that it works.
-fn addresses(line: &str) -> Option<Vec<SocketAddr>> {
-    let addresses = line.strip_suffix('\n')?.strip_prefix("ready ")?;
-    addresses.split(' ').map(|address| address.parse().ok()).collect()
 }
 
 /// A link in the folder `root` by whose name this program is the daemons' program: what is put to

@@ -2,8 +2,8 @@
 
 use super::cluster::{Cluster, Size};
 use super::generator::{Generator, Pace, Tally};
-use super::judge::Stores;
-use super::overload::{close, finish, measure, served, settle};
+use super::judge::{Recordings, Stores};
+use super::overload::{close, finish, judged, measure, served, settle};
 use super::usage::{Sampler, Used};
 use super::{Asked, FaultError, Folder};
 use counterfoil_protocol::NodeId;
@@ -13,8 +13,8 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Clients at once.
-const CLIENTS: usize = 200;
+/// Connections that are kept to each scheduler.
+const CONNECTIONS: usize = 100;
 
 /// From the end of one change of the cluster to the next, in seconds.
 const BETWEEN: std::ops::Range<u64> = 5..15;
@@ -83,6 +83,8 @@ pub struct Report {
     pub processes: Vec<Used>,
     /// What the stores of the nodes say.
     pub stores: Stores,
+    /// What the recordings say, if there are any.
+    pub recordings: Option<Recordings>,
     /// What was wrong.
     pub problems: Vec<String>,
     /// Whether nothing was.
@@ -118,7 +120,8 @@ pub fn soak(options: &Options, progress: impl Fn(&str)) -> Result<Report, FaultE
     let mut cluster = Cluster::start_direct(folder.path(), &options.size, options.seed)?;
     let mut problems: Vec<String> = cluster.converge(PATIENCE).err().into_iter().collect();
     let mut sampler = Sampler::new(&cluster);
-    let generator = Generator::start(&cluster.new_remote()?, CLIENTS, options.seed)?;
+    let lapse = options.size.lapse;
+    let generator = Generator::start(&cluster.apis(), CONNECTIONS, lapse, options.seed)?;
     let served_per_s = served(&generator, measure(options.brief), &asked)?;
     let offered_per_s = served_per_s * SHARE;
     progress(&format!("{served_per_s:.0} served in a second; offering {offered_per_s:.0}"));
@@ -148,12 +151,15 @@ pub fn soak(options: &Options, progress: impl Fn(&str)) -> Result<Report, FaultE
     problems.extend(cluster.agree(PATIENCE).err());
     let kept = close(generator, &mut sampler, &cluster, &asked)?;
     let stores = finish(&mut cluster, &kept, &mut problems)?;
+    let recordings = judged(&cluster, progress)?;
     problems.append(&mut churn.problems);
     problems.extend(requests.wrong.iter().cloned());
     let processes = sampler.report();
     problems.extend(processes.iter().filter_map(Used::grows));
     let millis = |part| requests.latency.quantile(part).as_secs_f64() * 1000.0;
-    let fine = problems.is_empty() && stores.is_fine();
+    let fine = problems.is_empty()
+        && stores.is_fine()
+        && recordings.as_ref().is_none_or(Recordings::is_fine);
     Ok(Report {
         schedulers: options.size.schedulers,
         nodes: options.size.nodes,
@@ -167,6 +173,7 @@ pub fn soak(options: &Options, progress: impl Fn(&str)) -> Result<Report, FaultE
         requests,
         processes,
         stores,
+        recordings,
         problems,
         fine,
     })

@@ -33,7 +33,7 @@ impl Client {
         notice(Notice::BundleOpened, outbox);
         let bundle: Set<RequestId> = demands.keys().copied().collect();
         for (id, demand) in demands.iter() {
-            let mut request = Request::new(demand.clone()).of_bundle(bundle.clone());
+            let mut request = Request::new(demand.clone().into()).of_bundle(bundle.clone());
             self.attempt(*id, &mut request, outbox);
             self.requests.insert(*id, request);
         }

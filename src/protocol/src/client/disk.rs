@@ -4,6 +4,7 @@ use crate::collections::{Map, Set};
 use crate::id::{AttemptNumber, ClaimId, RequestId};
 use crate::resources::Demand;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What a client keeps on disk: its choices.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -62,7 +63,7 @@ pub struct Chosen {
     /// Whether it is to be released.
     pub releasing: bool,
     /// What was wanted.
-    pub demand: Demand,
+    pub demand: Arc<Demand>,
     /// Attempts made so far.
     pub attempts_made: AttemptNumber,
     /// The bundle that the request is of; empty if it is of none.

@@ -7,12 +7,13 @@ use crate::machine::Output;
 use crate::message::Outcome;
 use crate::resources::Demand;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A request on record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Request {
     /// What is wanted.
-    pub demand: Demand,
+    pub demand: Arc<Demand>,
     /// Attempts made so far.
     pub attempts_made: AttemptNumber,
     /// Whether the driver is choosing a scheduler for the last attempt.
@@ -47,7 +48,7 @@ pub enum Phase {
 }
 
 impl Request {
-    pub(crate) fn new(demand: Demand) -> Self {
+    pub(crate) fn new(demand: Arc<Demand>) -> Self {
         Request {
             demand,
             attempts_made: AttemptNumber::default(),

@@ -104,7 +104,7 @@ mod tests {
     fn allocation(resources: Resources) -> Allocation {
         Allocation {
             request: RequestId(1),
-            demand: Demand { resources, ..Demand::default() },
+            demand: Demand { resources, ..Demand::default() }.into(),
             at: Stamp { incarnation: Incarnation(1), version: Version(1) },
             state: AllocationState::Held,
         }

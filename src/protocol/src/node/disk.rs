@@ -6,6 +6,7 @@ use crate::id::{ClaimId, Incarnation, RequestId, Stamp};
 use crate::message::Decision;
 use crate::resources::{Demand, Inventory, Resources};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What a node keeps on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -68,7 +69,7 @@ pub struct Allocation {
     /// On whose behalf.
     pub request: RequestId,
     /// What was granted.
-    pub demand: Demand,
+    pub demand: Arc<Demand>,
     /// From this stamp on the host state contains it.
     pub at: Stamp,
     /// Whether its client has confirmed it.

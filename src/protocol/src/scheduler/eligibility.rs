@@ -1,6 +1,6 @@
 //! Which nodes can be chosen, by the cache alone.
 
-use super::{Attempt, Presence, Scheduler};
+use super::{Attempt, Peer, Presence, Scheduler};
 use crate::config::Rule;
 use crate::host_state::{HostState, Reason, Status};
 use crate::id::{AttemptId, NodeId};
@@ -25,8 +25,21 @@ pub enum Eligibility {
 impl Scheduler {
     /// Whether `node` can be chosen for `attempt`, by the cache alone.
     pub fn eligibility(&self, attempt: &Attempt, node: NodeId) -> Eligibility {
-        let rules = self.config.rules;
         let Some(peer) = self.nodes.get(&node) else { return Eligibility::Unknown };
+        let room = peer.room(self.config.limits.claims_open_max);
+        let beside = || (room > 0).then(|| peer.set_aside());
+        self.eligibility_beside(attempt, node, peer, beside)
+    }
+
+    /// The same with what is set aside there given by `beside`; `None` if no further claim may be made.
+    pub(super) fn eligibility_beside(
+        &self,
+        attempt: &Attempt,
+        node: NodeId,
+        peer: &Peer,
+        beside: impl FnOnce() -> Option<Resources>,
+    ) -> Eligibility {
+        let rules = self.config.rules;
         let Some(host) = &peer.host else { return Eligibility::Unknown };
         let mut state = &host.state;
         let relaxed;
@@ -66,12 +79,12 @@ impl Scheduler {
             }
             return Eligibility::Excluded(Refusal { at: host.stamp, reason });
         }
-        if peer.window_is_full(self.config.limits.claims_open_max)
-            || state.refuses(&attempt.demand, &peer.set_aside()).is_some()
-        {
-            return Eligibility::NotNow;
+        match beside() {
+            Some(aside) if state.refuses(&attempt.demand, &aside).is_none() => {
+                Eligibility::Eligible
+            }
+            Some(_) | None => Eligibility::NotNow,
         }
-        Eligibility::Eligible
     }
 
     /// Whether the driver may choose `node` for `attempt`.

@@ -50,7 +50,7 @@ impl Scheduler {
         outbox: &mut Vec<Output>,
     ) {
         let Some(attempt) =
-            self.attempts.get(&id).filter(|attempt| attempt.phase == Phase::Choosing).cloned()
+            self.attempts.get(&id).filter(|attempt| attempt.phase == Phase::Choosing)
         else {
             return notice(Notice::ChoiceUnasked, outbox);
         };
@@ -62,50 +62,38 @@ impl Scheduler {
                 notice(Notice::AttemptExhausted, outbox);
                 self.answer(id, Placement::Exhausted, outbox);
             }
-            Some(node) if self.eligibility(&attempt, node) == Eligibility::Eligible => {
-                self.claim(id, attempt, node, outbox);
+            Some(node) if self.eligibility(attempt, node) == Eligibility::Eligible => {
+                self.claim(id, node, outbox);
             }
             Some(_) => {
                 notice(Notice::ChoiceIneligible, outbox);
                 outbox.push(Output::Choose(Choice::Node(id)));
             }
-            None => self.without_node(id, &attempt, outbox),
+            None => self.without_node(id, outbox),
         }
     }
 
     /// Sends a new claim.
-    pub(super) fn claim(
-        &mut self,
-        id: AttemptId,
-        attempt: Attempt,
-        node: NodeId,
-        outbox: &mut Vec<Output>,
-    ) {
+    pub(super) fn claim(&mut self, id: AttemptId, node: NodeId, outbox: &mut Vec<Output>) {
         notice(Notice::ClaimSent, outbox);
         let peer = self.nodes.get_mut(&node).expect("eligible, so known");
         let host = peer.host.as_ref().expect("eligible, so its state is known");
         let number = peer.next;
         peer.next = number.next();
-        let reservation = Reservation {
-            attempt: id,
-            node_life: host.stamp.incarnation,
-            demand: attempt.demand.clone(),
-            granted: None,
-        };
-        peer.claims.insert(number, reservation);
-        let phase = Phase::Claiming(node, number);
-        let claims_made = attempt.claims_made + 1;
-        self.attempts.insert(id, Attempt { phase, claims_made, ..attempt });
+        let node_life = host.stamp.incarnation;
+        let claimed = self.attempts.change(&id, |attempt| {
+            attempt.phase = Phase::Claiming(node, number);
+            attempt.claims_made += 1;
+            attempt.demand.clone()
+        });
+        let demand = claimed.expect("it chooses, so it is there");
+        peer.claims.insert(number, Reservation { attempt: id, node_life, demand, granted: None });
         self.send_claim(node, number, outbox);
     }
 
     /// No node is eligible: waits, or says why not.
-    pub(super) fn without_node(
-        &mut self,
-        id: AttemptId,
-        attempt: &Attempt,
-        outbox: &mut Vec<Output>,
-    ) {
+    pub(super) fn without_node(&mut self, id: AttemptId, outbox: &mut Vec<Output>) {
+        let attempt = &self.attempts[&id];
         let mut excluded = Map::default();
         let mut unknown = self.nodes.is_empty();
         let mut not_now = false;
@@ -122,8 +110,7 @@ impl Scheduler {
         }
         if not_now {
             notice(Notice::AttemptWaits, outbox);
-            let attempt = Attempt { phase: Phase::Waiting, ..attempt.clone() };
-            self.attempts.insert(id, attempt);
+            self.attempts.change(&id, |attempt| attempt.phase = Phase::Waiting);
         } else if unknown {
             notice(Notice::AttemptUnavailable, outbox);
             self.answer(id, Placement::Unavailable, outbox);
@@ -133,16 +120,35 @@ impl Scheduler {
         }
     }
 
-    /// Something was learnt: every attempt that waits asks for a node again.
-    pub(super) fn reconsider(&mut self, outbox: &mut Vec<Output>) {
-        let waiting: Vec<AttemptId> = self
-            .attempts
-            .iter()
-            .filter(|(_, attempt)| attempt.phase == Phase::Waiting)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in waiting {
-            self.attempts.get_mut(&id).expect("listed above").phase = Phase::Choosing;
+    /// Something was learnt of a node: attempts that wait ask for a node again.
+    ///
+    /// An attempt waits while no node is eligible and one is not now. Of that one something must have
+    /// been learnt before it can be otherwise, so those ask again for which this node is no longer
+    /// *not now*. They ask one after the other, and each may claim here: so of those for which there
+    /// is room now, as many ask as there is room for, one beside the other.
+    pub(super) fn reconsider(&mut self, node: NodeId, outbox: &mut Vec<Output>) {
+        if !self.attempts.any_waits() {
+            return;
+        }
+        let Some(peer) = self.nodes.get(&node) else { return };
+        let (mut room, mut aside) =
+            (peer.room(self.config.limits.claims_open_max), peer.set_aside());
+        let mut asking = Vec::new();
+        for id in self.attempts.waiting() {
+            let attempt = &self.attempts[&id];
+            let beside = || (room > 0).then(|| aside.clone());
+            match self.eligibility_beside(attempt, node, peer, beside) {
+                Eligibility::NotNow => continue,
+                Eligibility::Eligible => {
+                    room -= 1;
+                    aside.add(&attempt.demand.resources);
+                }
+                Eligibility::Excluded(_) | Eligibility::Unknown => {}
+            }
+            asking.push(id);
+        }
+        for id in asking {
+            self.attempts.change(&id, |attempt| attempt.phase = Phase::Choosing);
             outbox.push(Output::Choose(Choice::Node(id)));
         }
     }

@@ -6,6 +6,7 @@ use crate::id::{AttemptId, ClaimNumber, ClientId, Incarnation, NodeId, Stamp};
 use crate::message::Refusal;
 use crate::resources::{Demand, GroupId, ResourceClass, Resources};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What a scheduler keeps on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,7 +74,7 @@ pub struct Reservation {
     /// The life of the node that the claim is meant for.
     pub node_life: Incarnation,
     /// What was claimed.
-    pub demand: Demand,
+    pub demand: Arc<Demand>,
     /// The stamp from which on the host state contains it; `None` while there is no verdict.
     pub granted: Option<Stamp>,
 }
@@ -84,7 +85,7 @@ pub struct Attempt {
     /// Who waits for the answer.
     pub client: ClientId,
     /// What is wanted.
-    pub demand: Demand,
+    pub demand: Arc<Demand>,
     /// What it waits for.
     pub phase: Phase,
     /// Claims made so far.
@@ -105,6 +106,15 @@ pub enum Phase {
     Claiming(NodeId, ClaimNumber),
 }
 
+/// See [`Peer::standing`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    stamp: Option<Stamp>,
+    presence: Presence,
+    claims: usize,
+    room: u64,
+}
+
 impl Attempt {
     /// Whether it waits for the verdict on this claim. The claim of an earlier attempt of the same name
     /// may still be open after its connection broke.
@@ -120,10 +130,18 @@ impl Peer {
         open.map_or(self.next, |(number, _)| *number)
     }
 
-    /// Whether no further claim may be made before one of its own is decided and covered.
-    pub(crate) fn window_is_full(&self, claims_open_max: u64) -> bool {
-        self.next.0 - self.floor().0 >= claims_open_max
-            || self.claims.len() as u64 >= claims_open_max
+    /// How many more claims may be made before one of its own is decided and covered.
+    pub(crate) fn room(&self, claims_open_max: u64) -> u64 {
+        let open = self.next.0 - self.floor().0;
+        claims_open_max.saturating_sub(open.max(self.claims.len() as u64))
+    }
+
+    /// What decides whether an attempt may claim here, but for the attempt itself: if it is the same
+    /// as before, so is the eligibility of the node for every attempt.
+    pub(crate) fn standing(&self, claims_open_max: u64) -> Standing {
+        let stamp = self.host.as_ref().map(|host| host.stamp);
+        let room = self.room(claims_open_max);
+        Standing { stamp, presence: self.presence, claims: self.claims.len(), room }
     }
 
     /// The sum of all reservations.

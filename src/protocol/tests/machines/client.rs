@@ -69,7 +69,7 @@ fn choices(client: &Client) -> Map<RequestId, Chosen> {
     let chosen = |claim: ClaimId, releasing: bool| Chosen {
         claim,
         releasing,
-        demand: vcpu(1),
+        demand: vcpu(1).into(),
         attempts_made: AttemptNumber(1),
         bundle: Set::default(),
     };
@@ -154,7 +154,7 @@ fn restarted(releasing: bool) -> Client {
 fn chosen(number: u64, releasing: bool, bundle: &[RequestId]) -> Chosen {
     let bundle = bundle.iter().copied().collect();
     let attempts_made = AttemptNumber(1);
-    Chosen { claim: claim_id(number), releasing, demand: vcpu(1), attempts_made, bundle }
+    Chosen { claim: claim_id(number), releasing, demand: vcpu(1).into(), attempts_made, bundle }
 }
 
 /// Requests 1 and 2 have been called for, together.

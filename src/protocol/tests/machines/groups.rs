@@ -10,7 +10,10 @@ use counterfoil_protocol::{
 
 /// A scheduler that has claimed on node 1 for request 1, and whose request 2 wants `second`.
 fn claimed(first: Demand, second: Demand) -> Scheduler {
-    let calls = |client, request, demand| Input::Call(client, Call { demand, ..call(request, 1) });
+    let calls = |client, request, demand: Demand| {
+        let demand = demand.into();
+        Input::Call(client, Call { demand, ..call(request, 1) })
+    };
     let inputs = [
         snapshot(N1, 1, 3, 0),
         calls(C1, R1, first),

@@ -76,7 +76,7 @@ pub(crate) fn claims(claim: ClaimId, floor: u64, amount: u64) -> Input {
 
 /// The same for a demand.
 pub(crate) fn claims_for(claim: ClaimId, floor: u64, demand: Demand) -> Input {
-    let body = Claim { demand, ..crate::samples::claim(claim, floor) };
+    let body = Claim { demand: demand.into(), ..crate::samples::claim(claim, floor) };
     let src = scheduler_at(claim.scheduler.0, claim.incarnation.0);
     Input::Datagram(datagram(src, node_at(N1, 2), Body::Claim(body)))
 }

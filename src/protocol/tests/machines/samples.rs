@@ -65,7 +65,7 @@ pub(crate) fn attempt(request: RequestId, number: u32) -> AttemptId {
 
 /// A call for one processor.
 pub(crate) fn call(request: RequestId, number: u32) -> Call {
-    Call { attempt: attempt(request, number), demand: vcpu(1) }
+    Call { attempt: attempt(request, number), demand: vcpu(1).into() }
 }
 
 /// A node, in a life.
@@ -93,7 +93,7 @@ pub(crate) fn client_at(client: u32) -> Address {
 
 /// A claim message of `claim` for one processor, with a floor.
 pub(crate) fn claim(claim: ClaimId, floor: u64) -> Claim {
-    Claim { claim, request: R1, demand: vcpu(1), floor: ClaimNumber(floor) }
+    Claim { claim, request: R1, demand: vcpu(1).into(), floor: ClaimNumber(floor) }
 }
 
 /// A verdict.

@@ -110,7 +110,7 @@ pub(crate) fn grants(version: u64) -> Input {
 
 /// A call of a client.
 pub(crate) fn calls(client: u32, request: RequestId, amount: u64) -> Input {
-    let call = Call { demand: vcpu(amount), ..call(request, 1) };
+    let call = Call { demand: vcpu(amount).into(), ..call(request, 1) };
     Input::Call(ClientId(client), call)
 }
 
@@ -370,4 +370,35 @@ fn a_claim_names_the_lowest_number_that_is_open() {
     step(&mut scheduler, &grants(4), "claim 0 is decided, though not covered");
     let again = step(&mut scheduler, &Input::Timer(Timer::Resend(claim_id(1))), "claim 1 again");
     assert_eq!(floors(&again), [1]);
+}
+
+#[test]
+fn as_many_ask_again_as_there_is_room_for_and_only_after_news() {
+    let (r3, r4) = (RequestId(3), RequestId(4));
+    // Of the two processors the first request takes both; then the others wait.
+    let mut inputs = vec![snapshot(N1, 1, 3, 0), calls(1, R1, 2), chooses(R1, Some(N1))];
+    for request in [R2, r3, r4] {
+        inputs.extend([calls(1, request, 1), chooses(request, None)]);
+    }
+    let waiting = after(fresh(Limits::default()), &inputs);
+    assert_eq!(waiting.attempts.waiting().count(), 3);
+
+    let asked = |says: Body| {
+        let (mut scheduler, mut outputs) = (waiting.clone(), Vec::new());
+        scheduler.handle(from(N1, 1, says), &mut outputs);
+        let asked = outputs.into_iter().filter_map(|output| match output {
+            Output::Choose(counterfoil_protocol::Choice::Node(id)) => Some(id.request),
+            _ => None,
+        });
+        asked.collect::<Vec<_>>()
+    };
+    let at = stamp(1, 4);
+    assert_eq!(asked(verdict(claim_id(0), Decision::Granted { at })), [], "it stays set aside");
+    let beat = Delta { from: Version(3), to: Version(3), changes: Changes::default() };
+    assert_eq!(asked(Body::Delta(beat)), [], "nothing is new");
+    let refused = verdict(claim_id(0), refused_capacity(stamp(1, 3)));
+    assert_eq!(asked(refused), [R1, R2, r3], "there is room for two of one processor");
+    let other = HostState { inventory: inventory(1), ..HostState::default() };
+    let shrinks = Body::Snapshot(Snapshot { at: Version(4), state: other });
+    assert_eq!(asked(shrinks), [], "what is set aside is still in the way");
 }

@@ -18,8 +18,8 @@ enum Message<'a> {
     /// under a name of its own, and passes on what was said, not to whom.
     ToClient(Actor, &'a Body),
     Call(ClientId, SchedulerId, &'a Call),
-    /// What came of the attempt, and what was placed: why nothing was is told to people in other words
-    /// than it is recorded in.
+    /// What came of the attempt, and what was placed: why there is no valid host is told to clients in
+    /// other words than it is recorded in.
     Answer(ClientId, SchedulerId, AttemptId, Discriminant<Placement>, Option<ClaimId>),
 }
 
@@ -51,6 +51,9 @@ pub(super) struct Heard {
     pub(super) step: u64,
     /// What kind of message it is.
     pub(super) kind: &'static str,
+    /// Whether the API in front of a scheduler may have said it: it turns a client away without a
+    /// word to the scheduler when there is too much to do, or when that is about to stop.
+    perhaps_in_front: bool,
 }
 
 impl Join {
@@ -72,19 +75,50 @@ impl Join {
         }
         if let Some((from, message)) = heard(step.process) {
             let (kind, print) = (kind(&message), print(&message));
-            self.heard.push(Heard { print, from, recording, step: number, kind });
+            let perhaps_in_front = turns_away(&message);
+            let recorded = Heard { print, from, recording, step: number, kind, perhaps_in_front };
+            self.heard.push(recorded);
         }
     }
 
-    /// How many messages came from one of `known`, all of whose runs were recorded.
+    /// Everyone from whom a message arrived.
+    pub(super) fn heard_of(&self) -> impl Iterator<Item = Actor> {
+        self.heard.iter().map(|heard| heard.from)
+    }
+
+    /// How many messages came from one of `known`, all of whose runs were recorded, and can be
+    /// looked for there.
     pub(super) fn judged(&self, known: &BTreeSet<Actor>) -> u64 {
-        self.heard.iter().filter(|heard| known.contains(&heard.from)).count() as u64
+        self.of(known).filter(|heard| !self.is_left_out(heard)).count() as u64
+    }
+
+    /// How many messages came from one of `known` and none of them said, but perhaps whoever is in
+    /// front of them.
+    pub(super) fn left_out(&self, known: &BTreeSet<Actor>) -> u64 {
+        self.of(known).filter(|heard| self.is_left_out(heard)).count() as u64
     }
 
     /// The messages that arrived from one of `known` and that none of them said.
     pub(super) fn never_said(&self, known: &BTreeSet<Actor>) -> impl Iterator<Item = &Heard> {
-        let of_known = self.heard.iter().filter(|heard| known.contains(&heard.from));
-        of_known.filter(|heard| !self.said.contains(&heard.print))
+        let looked_for = self.of(known).filter(|heard| !heard.perhaps_in_front);
+        looked_for.filter(|heard| !self.said.contains(&heard.print))
+    }
+
+    fn of(&self, known: &BTreeSet<Actor>) -> impl Iterator<Item = &Heard> {
+        self.heard.iter().filter(|heard| known.contains(&heard.from))
+    }
+
+    fn is_left_out(&self, heard: &Heard) -> bool {
+        heard.perhaps_in_front && !self.said.contains(&heard.print)
+    }
+}
+
+/// Whether it is an answer that the API in front of a scheduler gives, too.
+fn turns_away(message: &Message<'_>) -> bool {
+    let turned_away = [discriminant(&Placement::Overloaded), discriminant(&Placement::Unavailable)];
+    match message {
+        Message::Answer(_, _, _, what, _) => turned_away.contains(what),
+        Message::Datagram(_) | Message::ToClient(..) | Message::Call(..) => false,
     }
 }
 

@@ -1,10 +1,11 @@
 use super::*;
 use crate::format::{Batch, Entry, Header, digest};
 use crate::writer::Writer;
+use counterfoil_protocol::client::Order;
 use counterfoil_protocol::{
-    AttemptId, AttemptNumber, Body, Call, ClassInventory, ClientId, Config, Datagram, Decision,
-    Demand, Given, Incarnation, Inventory, NodeId, RequestId, ResourceClass, SchedulerId, Stamp,
-    Timer, Verdict, Version, node, scheduler,
+    Answer, AttemptId, AttemptNumber, Body, Call, ClassInventory, ClientId, Config, Datagram,
+    Decision, Demand, Given, Incarnation, Inventory, Map, NodeId, Placement, RequestId,
+    ResourceClass, SchedulerId, Stamp, Timer, Verdict, Version, client, node, scheduler,
 };
 use std::time::Duration;
 
@@ -59,7 +60,7 @@ fn place_one(dir: &Path, forge: impl Fn(&mut Datagram)) {
     let demand = Demand { resources, ..Demand::default() };
     let mut later = vec![
         scheduler::Input::Chosen(attempt, Some(NODE)),
-        scheduler::Input::Call(ClientId(1), Call { attempt, demand }),
+        scheduler::Input::Call(ClientId(1), Call { attempt, demand: demand.into() }),
     ];
     loop {
         for datagram in std::mem::take(&mut to_node) {
@@ -124,6 +125,7 @@ fn without_the_recordings_of_the_nodes_what_reads_them_is_left_out() {
     let found = audit(dir.path()).unwrap();
     assert_eq!((found.violations, found.not_rebuilt), (0, 0));
     assert!(found.left_out > 0);
+    assert_eq!(found.missing, [Actor::Node(NODE)].into());
     assert_eq!(found.judged.get(&Safety::VerdictsAreTrue), None);
     assert!(found.judged.contains_key(&Safety::ViewsNeverGoBack));
 }
@@ -171,6 +173,36 @@ fn a_damaged_recording_is_a_finding_and_an_unfinished_one_is_not() {
     assert_eq!(audit(dir.path()).unwrap().not_rebuilt, 0, "killed before it did anything");
     std::fs::write(dir.path().join("notes.txt"), "not a recording by its name").unwrap();
     assert_eq!(audit(dir.path()).unwrap().not_rebuilt, 0);
+}
+
+/// A client hears `placement`, which the scheduler that it asked never said.
+fn answered_by_nobody(placement: Placement) -> Audit {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = scheduler::Disk::default();
+    Recorder::<Scheduler>::start(dir.path(), "s1.1.recording", SCHEDULER, disk)
+        .give(scheduler::Input::Meet(NODE));
+    let (name, disk) = ("c1.1.recording", client::Disk::default());
+    let mut client = Recorder::<Client>::start(dir.path(), name, ClientId(1), disk);
+    let attempt = AttemptId { request: RequestId(1), number: AttemptNumber(1) };
+    client.give(client::Input::Order(Order::Place(attempt.request, Demand::default())));
+    client.give(client::Input::Chosen(attempt, SCHEDULER));
+    client.give(client::Input::Answer(Answer { attempt, placement }));
+    audit(dir.path()).unwrap()
+}
+
+#[test]
+fn only_what_whoever_is_in_front_of_a_scheduler_says_too_is_not_looked_for() {
+    for placement in [Placement::Overloaded, Placement::Unavailable] {
+        let found = answered_by_nobody(placement);
+        assert_eq!((found.never_sent, found.messages_joined), (0, 0), "{found:?}");
+        assert!(found.left_out > 0 && found.is_fine(), "{found:?}");
+    }
+    for placement in [Placement::NoValidHost(Map::default()), Placement::Exhausted] {
+        let found = answered_by_nobody(placement);
+        assert_eq!((found.never_sent, found.messages_joined), (1, 1), "{found:?}");
+        let message = found.findings[0].to_string();
+        assert!(message.contains("was never sent by s1"), "{message}");
+    }
 }
 
 #[test]

@@ -23,6 +23,10 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// After this long a node that has not answered is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// After this long a node that is not known here is given up: a scheduler that has just started
+/// comes to know its nodes within less.
+const UNKNOWN: Duration = Duration::from_secs(1);
+
 /// What a node is to do with an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
@@ -72,8 +76,16 @@ pub(super) async fn settle(
     let mut line = api.lines.open()?;
     let mut open: BTreeSet<ClaimId> = claims.iter().copied().collect();
     let mut settled = BTreeMap::new();
-    let until = Instant::now() + PATIENCE;
+    let start = Instant::now();
+    let (until, mut asked) = (start + PATIENCE, false);
     while !open.is_empty() && Instant::now() < until {
+        if !asked
+            && start.elapsed() > UNKNOWN
+            && let Ok(view) = api.view().await
+        {
+            asked = true;
+            open.retain(|claim| view.machine.nodes.contains_key(&claim.node));
+        }
         for claim in &open {
             match line.say(FromClient::Datagram(datagram(line.client, act, *claim))) {
                 // It is said again.

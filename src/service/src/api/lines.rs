@@ -17,6 +17,13 @@ use std::thread;
 use tokio::sync::{mpsc as queue, oneshot};
 
 /// Clients from here on are made up for one request.
+///
+/// Other schedulers make up theirs, and a number may be made up by two. A node tells what it has to
+/// say to a client to whoever asked it last, within one turn; so if both speak to the same node in
+/// the same turn, one is not answered, and asks again after 100 ms. It never takes the other's
+/// answer for its own: that names another claim. A scheduler makes up each number once in 2^31, in an
+/// order of its own, so of the at most 512 that another has open, one is the next of this with a
+/// probability of at most 512 / 2^31, or 1 in 4 million.
 pub(super) const MADE_UP: u32 = 1 << 31;
 
 /// Clients whose connections are known by name. For one more, that which was silent for longest is
@@ -29,7 +36,10 @@ type Known = (ClientId, ConnectionNumber);
 /// All connections.
 pub(super) struct Lines {
     front: Front,
+    /// The next number that is made up.
     made_up: AtomicU32,
+    /// From one that is made up to the next: odd, so that all come once before one comes again.
+    stride: u32,
     numbers: AtomicU64,
     /// Takes those that are over: the scheduler must be told, and it may take a while until there
     /// is room to.
@@ -78,6 +88,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Lines {
     /// To whoever takes events from `front`.
     pub(super) fn new(front: Front) -> io::Result<Lines> {
+        let random = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
+        let (first, stride) = (random as u32, (random >> 32) as u32 | 1);
         let (over, ends) = mpsc::channel::<Known>();
         let telling = front.clone();
         thread::Builder::new().name("hang-up".to_owned()).spawn(move || {
@@ -89,7 +101,8 @@ impl Lines {
         })?;
         Ok(Lines {
             front,
-            made_up: AtomicU32::new(0),
+            made_up: AtomicU32::new(first),
+            stride,
             numbers: AtomicU64::new(0),
             over,
             named: Mutex::default(),
@@ -98,7 +111,7 @@ impl Lines {
 
     /// A connection for one request.
     pub(super) fn open(&self) -> Result<Line<'_>, NotTaken> {
-        let client = ClientId(MADE_UP | self.made_up.fetch_add(1, Ordering::Relaxed));
+        let client = ClientId(MADE_UP | self.made_up.fetch_add(self.stride, Ordering::Relaxed));
         let number = self.next_number();
         let (say, said) = queue::unbounded_channel();
         let say = Box::new(move |to_client| drop(say.send(to_client)));

@@ -70,7 +70,7 @@ async fn call(api: &Api, caller: Caller, demand: Demand) -> Result<ClaimId, Prob
         let message = format!("connection {connection} is over: go on with a higher number");
         Problem::unavailable("connection_over", message)
     };
-    let waiting = api.lines.call(client, connection, Call { attempt, demand });
+    let waiting = api.lines.call(client, connection, Call { attempt, demand: demand.into() });
     let waiting = waiting.map_err(|why| match why {
         NotCalled::Over => over(),
         NotCalled::Repeated => Problem::bad_request(format!("attempt {attempt} is open")),
@@ -105,7 +105,7 @@ async fn place_all(
     for instance in 0..u64::from(instances) {
         let request = RequestId(first.0 + instance);
         let attempt = AttemptId { request, number: AttemptNumber(1) };
-        let call = Call { attempt, demand: demand.clone() };
+        let call = Call { attempt, demand: demand.clone().into() };
         if let Err(why) = line.say(FromClient::Call(call)) {
             failures.insert(request, why.into());
         }

@@ -5,11 +5,13 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
@@ -24,6 +26,19 @@ const WITHOUT: Duration = Duration::from_millis(50);
 
 /// The longest head of a request, in bytes.
 const HEAD_MAX: usize = 16 << 10;
+
+/// Connections that wait to be accepted, at most. Of more the system drops the first packet, and
+/// whoever connects tries again after a second, then after two: longer than clients are patient.
+const WAITING_MAX: u32 = 1024;
+
+/// Listens at `address`.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A scheduler that was killed finds its own port when it comes back.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING_MAX)
+}
 
 /// How many more connections there may be.
 #[derive(Clone)]

@@ -280,3 +280,13 @@ fn what_panics_is_one_answer_and_no_more() {
         assert!(Caller::send(address, "GET", "/fine", "").answer().ends_with("fine"));
     }
 }
+
+#[test]
+fn as_many_may_connect_at_once_as_are_let_wait() {
+    // One is accepted; nobody makes room for the others.
+    let bench = Bench::new(Limits { connections_max: 1, ..Limits::default() });
+    let address = bench.server.as_ref().unwrap().address();
+    let connect = |_| TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+    let connected: Vec<TcpStream> = (0..600).map(connect).collect();
+    assert_eq!(connected.len(), 600);
+}

@@ -54,17 +54,17 @@ impl SchedulerArgs {
         let settings: SchedulerSettings = layers.effective();
         let (level, format) = logging(&layers, settings.log, settings.log_format)?;
         let (id, mut options) = SchedulerSettings::options(&layers)?;
+        let at_fault = |error: &ApiError| match error {
+            ApiError::Access(_) => "api.token_file",
+            ApiError::Tls(_)
+            | ApiError::Tokenless(_)
+            | ApiError::Plain(_)
+            | ApiError::Listen { .. }
+            | ApiError::System(_) => "api.tls_cert",
+        };
+        let checked = options.api.check_files();
+        checked.map_err(|error| layers.fault(at_fault(&error), said(&error)))?;
         if self.file.check_config {
-            let at_fault = |error: &ApiError| match error {
-                ApiError::Access(_) => "api.token_file",
-                ApiError::Tls(_)
-                | ApiError::Tokenless(_)
-                | ApiError::Plain(_)
-                | ApiError::Listen { .. }
-                | ApiError::System(_) => "api.tls_cert",
-            };
-            let checked = options.api.check_files();
-            checked.map_err(|error| layers.fault(at_fault(&error), said(&error)))?;
             return Ok(print::<SchedulerSettings>(&layers));
         }
         cli.log(level, format);

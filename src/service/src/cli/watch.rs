@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::Value;
 use std::process::ExitCode;
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Instant;
 
 #[derive(Args)]
 pub(super) struct WatchArgs {
@@ -19,6 +20,9 @@ pub(super) struct WatchArgs {
     /// Look once, print it, and end
     #[arg(long)]
     once: bool,
+    /// End after this time
+    #[arg(long = "for", value_name = "TIME", conflicts_with = "once")]
+    time: Option<Interval>,
     #[command(flatten)]
     api: ApiArgs,
 }
@@ -46,6 +50,7 @@ impl WatchArgs {
             .map_err(crate::serve::ServeError::System)?;
         let human = matches!(self.api.format, Format::Human);
         let screen = human.then(Screen::open);
+        let until = self.time.map(|time| Instant::now() + time.0);
         loop {
             match (look(&remote), &screen) {
                 (Ok(seen), screen) => self.show(&seen, screen.as_ref()),
@@ -54,9 +59,12 @@ impl WatchArgs {
                 }
                 (Err(error), None) => tracing::warn!(%error, "no answer; trying again"),
             }
-            match asked.recv_timeout(self.interval.0) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(ExitCode::SUCCESS),
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let sleep = left.map_or(self.interval.0, |left| left.min(self.interval.0));
+            match asked.recv_timeout(sleep) {
+                Err(RecvTimeoutError::Timeout)
+                    if until.is_none_or(|until| Instant::now() < until) => {}
+                Ok(()) | Err(_) => return Ok(ExitCode::SUCCESS),
             }
         }
     }

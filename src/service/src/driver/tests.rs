@@ -122,7 +122,10 @@ fn snapshot() -> Input {
 fn call(request: u64) -> Input {
     let attempt = AttemptId { request: RequestId(request), number: AttemptNumber(1) };
     let resources = [(ResourceClass::Vcpu, 1)].into_iter().collect();
-    Input::Call(ClientId(1), Call { attempt, demand: Demand { resources, ..Demand::default() } })
+    Input::Call(
+        ClientId(1),
+        Call { attempt, demand: Demand { resources, ..Demand::default() }.into() },
+    )
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::book::{Book, ROUND};
 use crate::driver::Outside;
 use crate::meters::{Drop, Gauge, Meters};
 use crate::post::Post;
+use crate::serve::ServeError;
 use crate::wire::{FromClient, Message, Peer, ToClient};
 use counterfoil_placement::Index;
 use counterfoil_protocol::scheduler::{Input, Presence};
@@ -44,6 +45,8 @@ pub(super) struct AroundScheduler {
     looks: Looks,
     recent: Recent,
     events: Receiver<Event>,
+    /// What has arrived, while it is taken in; then room for it.
+    arrived: Vec<(SocketAddr, Message)>,
     /// Events that were taken and are left for the next turn.
     held: VecDeque<Event>,
     /// Who is to be shown what is known, once the turn is over.
@@ -75,6 +78,7 @@ impl AroundScheduler {
             looks: Looks::default(),
             recent: Recent::default(),
             events,
+            arrived: Vec::new(),
             held: VecDeque::new(),
             lookers: Vec::new(),
             meters,
@@ -97,6 +101,12 @@ impl AroundScheduler {
         self.book.set_own(vec![Peer { actor, incarnation: life, address }]);
     }
 
+    /// That no other process is this scheduler.
+    pub(super) fn check_alone(&self) -> Result<(), ServeError> {
+        let Some(Peer { actor, incarnation, address }) = self.book.twin() else { return Ok(()) };
+        Err(ServeError::Twin { actor, incarnation, address })
+    }
+
     fn on_message(
         &mut self,
         from: SocketAddr,
@@ -109,6 +119,11 @@ impl AroundScheduler {
             Message::Peers(peers) => {
                 for peer in peers {
                     let new = self.book.learn(peer, now);
+                    if self.book.twin() == Some(peer) {
+                        // It must know, too.
+                        let post = &mut self.post;
+                        self.book.introduce(peer.address, |to, m| post.send(to, &m));
+                    }
                     match peer.actor {
                         Actor::Node(node) if new => inputs.push((self.id, Input::Meet(node))),
                         Actor::Scheduler(_) if new => {
@@ -289,12 +304,13 @@ impl AroundScheduler {
     }
 
     fn take_in(&mut self, inputs: &mut Vec<(SchedulerId, Input)>) -> io::Result<()> {
-        let mut messages = Vec::new();
-        self.post.receive(|from, message| messages.push((from, message)))?;
+        let mut arrived = std::mem::take(&mut self.arrived);
+        self.post.receive(|from, message| arrived.push((from, message)))?;
         let now = Instant::now();
-        for (from, message) in messages {
+        for (from, message) in arrived.drain(..) {
             self.on_message(from, message, now, inputs);
         }
+        self.arrived = arrived;
         self.take_events(inputs);
         if self.next_round <= now {
             self.next_round = now + ROUND;

@@ -23,7 +23,7 @@ fn inventory() -> Inventory {
 
 fn allocation(state: AllocationState) -> Allocation {
     let at = Stamp { incarnation: Incarnation(1), version: Version(1) };
-    Allocation { request: RequestId(1), demand: Demand::default(), at, state }
+    Allocation { request: RequestId(1), demand: Demand::default().into(), at, state }
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn what_schedulers_and_clients_keep_is_there_too() {
     let chosen = client::Chosen {
         claim: claim(0),
         releasing: false,
-        demand: Demand::default(),
+        demand: Demand::default().into(),
         attempts_made: AttemptNumber(2),
         bundle: Set::default(),
     };

@@ -126,7 +126,9 @@ fn changes(rng: &mut fastrand::Rng) -> Vec<Change> {
             0 => Change::Life(Incarnation(rng.u64(1..100))),
             1 => Change::Status(if rng.bool() { Status::Up } else { Status::Draining }),
             2 | 3 => Change::End(claim),
-            _ => Change::Allocation(claim, Allocation { request, demand, at, state }),
+            _ => {
+                Change::Allocation(claim, Allocation { request, demand: demand.into(), at, state })
+            }
         }
     };
     (0..rng.usize(1..=30)).map(|_| change(rng)).collect()

@@ -1,5 +1,6 @@
 //! The processes that `up` starts.
 
+use crate::serve::said_ready;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -114,7 +115,7 @@ impl Spec {
         child.keep_log(stderr)?;
         let mut line = String::new();
         let read = stdout.read_line(&mut line);
-        match read.ok().and_then(|_| parse_ready(&line)) {
+        match read.ok().and_then(|_| said_ready(&line)) {
             Some(addresses) => child.addresses = addresses,
             None => {
                 let actor = child.spec.actor.clone();
@@ -262,24 +263,5 @@ fn describe(status: ExitStatus) -> String {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("killed by signal {signal}"),
         (None, None) => status.to_string(),
-    }
-}
-
-fn parse_ready(line: &str) -> Option<Vec<SocketAddr>> {
-    let addresses = line.strip_suffix('\n')?.strip_prefix("ready ")?;
-    addresses.split(' ').map(|address| address.parse().ok()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_whole_line_is_ready() {
-        let addresses = parse_ready("ready 127.0.0.1:1 127.0.0.1:2\n").unwrap();
-        assert_eq!(addresses.iter().map(SocketAddr::port).collect::<Vec<_>>(), [1, 2]);
-        for bad in ["", "ready", "ready 127.0.0.1:1", "ready x\n", "error: no\n"] {
-            assert_eq!(parse_ready(bad), None, "{bad:?}");
-        }
     }
 }

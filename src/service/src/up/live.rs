@@ -80,6 +80,7 @@ pub fn live(size: &Size, keep: Option<&Path>) -> Result<(), UpError> {
     let remote = place.remote(&processes)?;
     write_environment(&place, &remote)?;
     let Processes { schedulers, nodes } = processes;
+    schedulers.iter().chain(&nodes).for_each(|child| write_pid(root, child));
     let members = schedulers.into_iter().chain(nodes).map(Member::Runs).collect();
     let live = Live { size, place, members, seen: None, screen: Screen::open() };
     live.run(&remote, &say, &events)
@@ -107,12 +108,26 @@ fn prepare(root: &Path, size: &Size) -> Result<(), UpError> {
     }
 }
 
-/// Writes the file that tells a shell where the schedulers are.
+/// Writes the file that tells a shell where the schedulers are, and where this program is.
 fn write_environment(place: &Place, remote: &Remote) -> Result<(), UpError> {
     let path = place.root.join("env");
     let (urls, token) = (remote.urls().join(","), quoted(&place.token()));
-    let text = format!("export COUNTERFOIL_API={urls}\nexport COUNTERFOIL_TOKEN_FILE={token}\n");
+    let mut text =
+        format!("export COUNTERFOIL_API={urls}\nexport COUNTERFOIL_TOKEN_FILE={token}\n");
+    let program = std::env::current_exe()?;
+    if let Some(folder) = program.parent() {
+        text.push_str(&format!("export PATH={}:\"$PATH\"\n", quoted(folder)));
+    }
     std::fs::write(&path, text).map_err(|source| UpError::Folder { path, source })
+}
+
+/// Writes down the number of a process in the system, for whoever wants to kill it.
+fn write_pid(root: &Path, child: &Child) {
+    let path = root.join(format!("{}.pid", child.actor()));
+    // The cluster runs without it, and says the number, too.
+    if let Err(error) = std::fs::write(&path, format!("{}\n", child.pid())) {
+        tracing::warn!(?path, %error, "cannot be written");
+    }
 }
 
 /// A path as a shell takes it.
@@ -193,6 +208,7 @@ impl Live<'_> {
             }
             match next.as_ref().clone().start() {
                 Ok(child) => {
+                    write_pid(&self.place.root, &child);
                     if !self.screen.is_terminal() {
                         say_line(&format!("{actor} is back, pid {}", child.pid()));
                     }
@@ -240,7 +256,8 @@ impl Live<'_> {
         )];
         // So that it can be copied, however narrow the terminal is.
         lines.extend(wrapped(&format!("try: {}", self.example()), columns));
-        lines.push("kill one: kill -9 PID; it comes back after a second".to_owned());
+        let pid = quoted(&self.place.root.join("n1.pid"));
+        lines.extend(wrapped(&format!("kill one: kill -9 $(cat {pid}); it comes back"), columns));
         lines.push(String::new());
         let mut table = vec![["PROCESS", "PID", "STATE"].map(str::to_owned).to_vec()];
         table.extend(self.members.iter().map(Member::row));

@@ -114,7 +114,7 @@ fn body() -> impl Strategy<Value = Body> {
     let claim = (claim_id(), any::<u64>(), demand(), any::<u64>()).prop_map(
         |(claim, request, demand, floor)| {
             let (request, floor) = (RequestId(request), ClaimNumber(floor));
-            Body::Claim(Claim { claim, request, demand, floor })
+            Body::Claim(Claim { claim, request, demand: demand.into(), floor })
         },
     );
     let decision = prop_oneof![
@@ -195,7 +195,7 @@ proptest! {
         there in any::<bool>(),
     ) {
         let state = AllocationState::Held;
-        let allocation = Allocation { request: RequestId(request), demand, at, state };
+        let allocation = Allocation { request: RequestId(request), demand: demand.into(), at, state };
         for message in [Message::Look(claim), Message::Seen(claim, there.then_some(allocation))] {
             let mut bytes = Vec::new();
             if encode_message(&message, &mut bytes).is_ok() {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use counterfoil_service::serve::said_ready;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
@@ -171,14 +172,19 @@ impl Daemon {
         let mut process = piped.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let addresses = line.trim_end().strip_prefix("ready ").expect("it becomes ready");
-        let addresses = addresses.split(' ').map(str::to_owned).collect();
+        let addresses = said_ready(&line).expect("it becomes ready");
+        let addresses = addresses.iter().map(ToString::to_string).collect();
         Daemon { process, addresses }
     }
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    /// Its number in the system.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 }
 

@@ -1,5 +1,6 @@
 //! A scheduler and nodes, as processes.
 
+use counterfoil_service::serve::said_ready;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -31,8 +32,7 @@ impl Process {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let addresses = line.trim_end().strip_prefix("ready ").expect("it becomes ready");
-        let addresses = addresses.split(' ').map(|address| address.parse().unwrap()).collect();
+        let addresses = said_ready(&line).expect("it becomes ready");
         Process { child, addresses }
     }
 

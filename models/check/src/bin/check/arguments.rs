@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use counterfoil_check::checkpoint::Checkpoint;
 use counterfoil_check::run;
+use counterfoil_check::suite::Suite;
 use counterfoil_check::walks::command::Amount;
 use counterfoil_protocol::Rule;
 use counterfoil_world::Counterfoil;
@@ -17,6 +18,9 @@ use std::time::Duration;
 #[derive(Parser)]
 #[command(name = "check", version)]
 pub(crate) struct Arguments {
+    /// Use only letters and signs of ASCII.
+    #[arg(long, global = true)]
+    pub(crate) ascii: bool,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -31,17 +35,31 @@ pub(crate) enum Command {
     Explain {
         /// The trace: NAME.itf.json
         trace: PathBuf,
+        /// The form of the report.
+        #[arg(long, value_enum, default_value_t = Format::Human)]
+        format: Format,
     },
     /// Replay a saved trace through the real machines, and compare every state.
     Replay {
         /// The trace: NAME.itf.json
         trace: PathBuf,
+        /// What to replay it on.
+        #[arg(long, value_enum, default_value_t = On::Machines)]
+        on: On,
+        /// Write the run as a test in Rust that needs no file beside it: to FILE, or to standard
+        /// output.
+        #[arg(long, value_name = "FILE", num_args = 0..=1)]
+        emit_test: Option<Option<PathBuf>>,
     },
-    /// Find the shortest, then calmest, run to the violation that a saved trace shows.
+    /// Find the shortest, then calmest, run to the violation that a saved trace shows, or that
+    /// recordings of the running service do.
     Minimise {
-        /// The trace: NAME.itf.json
-        trace: PathBuf,
-        /// Where to write it. Beside the trace if not given: NAME.min.itf.json
+        /// The trace: NAME.itf.json. Or recordings, or folders of them: of all processes of a
+        /// cluster.
+        #[arg(required = true)]
+        trace: Vec<PathBuf>,
+        /// Where to write it. Beside the trace if not given: NAME.min.itf.json; beside recordings:
+        /// PROPERTY__recorded.min.itf.json
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
         /// How many states each search may come to.
@@ -57,6 +75,9 @@ pub(crate) enum Command {
         /// The form of the report.
         #[arg(long, value_enum, default_value_t = Format::Human)]
         format: Format,
+        /// Save the run that leads to what is wrong in this folder. Not given: traces/found.
+        #[arg(long, value_name = "FOLDER")]
+        save: Option<PathBuf>,
     },
     /// Choose actions by hand.
     Explore {
@@ -67,6 +88,16 @@ pub(crate) enum Command {
         #[arg(long, value_name = "ADDRESS")]
         web: Option<std::net::SocketAddr>,
     },
+}
+
+/// What a trace is replayed on.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(crate) enum On {
+    /// The machines, in the world of the checker.
+    Machines,
+    /// Also on the drivers and stores of the running service, with a network that does what the trace
+    /// says.
+    Cluster,
 }
 
 #[derive(clap::Args)]
@@ -136,16 +167,6 @@ pub(crate) struct Run {
     /// Leave times out of the report: equal runs print equal bytes.
     #[arg(long)]
     pub(crate) no_timing: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-pub(crate) enum Suite {
-    /// Every rule, every property; ends within minutes.
-    Quick,
-    /// The small scope; ends within an hour.
-    Full,
-    /// As far as a night goes.
-    Nightly,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]

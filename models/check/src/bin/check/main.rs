@@ -5,34 +5,40 @@
 //! 130 interrupted, with a partial report.
 
 mod arguments;
+mod recordings;
 
-use arguments::{Arguments, Command, Format, Run, Search, Suite};
+use arguments::{Arguments, Command, Format, On, Run, Search};
 use clap::Parser;
 use counterfoil_check::checker::WorldModel;
+use counterfoil_check::cluster::{Driven, drive};
 use counterfoil_check::progress::{INTERRUPTED, Limit, Watch};
 use counterfoil_check::report::{Summary, TraceCounts, Verdict, trace_name};
 use counterfoil_check::run::{self, Found, Options, Report};
-use counterfoil_check::validate::{self, validate};
+use counterfoil_check::suite::Suite;
 use counterfoil_check::walks::command::Telling;
 use counterfoil_check::{suite, walks};
 use counterfoil_protocol::Rule;
-use counterfoil_world::explain::why;
-use counterfoil_world::minimise::{Budget, Refused, beside};
+use counterfoil_world::calmest::actors_of;
+use counterfoil_world::emit::emit;
+use counterfoil_world::minimise::{Budget, Refused};
 use counterfoil_world::protocol::Protocol;
 use counterfoil_world::{
-    Counterfoil, Expect, Expected, Outcome, Plain, Scenario, Style, Trace, World, draw, minimise,
-    replay,
+    Counterfoil, Expect, Expected, Outcome, Plain, Replay, Scenario, Style, Trace, Why, World,
+    diagram, draw, explain, minimise, replay,
 };
 use stateright::Model;
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Whether only letters and signs of ASCII are printed.
+static ASCII: AtomicBool = AtomicBool::new(false);
 
 /// Something is not as it should be.
 const FINDING: u8 = 1;
@@ -49,41 +55,26 @@ fn main() -> ExitCode {
         eprintln!("check: SIGINT will end the search without a report: {error}");
     }
     let arguments = Arguments::parse();
+    ASCII.store(arguments.ascii, Ordering::Relaxed);
     let run = || Run::parse_default();
     let code = match arguments.command.unwrap_or_else(|| Command::Run(run())) {
         Command::Run(options) if options.search == Search::Walk => take_walks(&options),
         Command::Run(options) => run_scenarios(&options),
         Command::List => list(),
-        Command::Explain { trace } => with_trace(&trace, |trace| {
-            print(&why(trace, &replay(trace)));
-            0
-        }),
-        Command::Replay { trace } => with_trace(&trace, replay_one),
-        Command::Minimise { trace, out, states } => {
-            let out = out.unwrap_or_else(|| beside(&trace));
-            with_trace(&trace, |trace| minimise_one(trace, &out, states))
+        Command::Explain { trace, format } => {
+            with_trace(&trace, |trace| explain_one(trace, format))
         }
-        Command::Validate { recordings, format } => validate_all(&recordings, format),
+        Command::Replay { trace, on, emit_test } => with_trace(&trace, |trace| match &emit_test {
+            Some(to) => emit_one(trace, to.as_deref()),
+            None => replay_one(trace, on),
+        }),
+        Command::Minimise { trace, out, states } => recordings::minimise_any(&trace, out, states),
+        Command::Validate { recordings, format, save } => {
+            recordings::validate_all(&recordings, format, save.as_deref())
+        }
         Command::Explore { scenario, web } => explore(&scenario, web),
     };
     ExitCode::from(code)
-}
-
-fn validate_all(recordings: &[PathBuf], format: Format) -> u8 {
-    let validation = match validate(recordings) {
-        Ok(validation) => validation,
-        Err(error) => return complain(&format!("a recording or folder: {error}"), UNREADABLE),
-    };
-    match format {
-        Format::Human => print(&format!("{validation}\n")),
-        Format::Json => print(&format!("{:#}\n", validation.json())),
-    }
-    match validation.verdict() {
-        validate::Verdict::Valid => 0,
-        validate::Verdict::Violated => FINDING,
-        validate::Verdict::Diverged => DIVERGED,
-        validate::Verdict::Unreadable | validate::Verdict::Nothing => UNREADABLE,
-    }
 }
 
 fn run_scenarios(options: &Run) -> u8 {
@@ -134,7 +125,7 @@ fn run_scenarios(options: &Run) -> u8 {
             return complain(&error, USAGE);
         }
         if options.format == Format::Human && !report.is_expected() {
-            print_violation(&report);
+            print_violation(&report, options.save.as_deref());
         }
         reports.push(report);
         if stop {
@@ -146,10 +137,7 @@ fn run_scenarios(options: &Run) -> u8 {
     let whole_suite = whole_suite && quick && !changed && reports.len() == scenarios.len();
     let time = started.elapsed();
     let summary = Summary { reports, traces, whole_suite, time, no_timing: options.no_timing };
-    match options.format {
-        Format::Human => print(&summary.human()),
-        Format::Json => print(&format!("{:#}\n", summary.json())),
-    }
+    print_summary(&summary, options.format);
     let violated =
         summary.reports.iter().any(|r| !r.is_expected() && !r.answer.violated.is_empty());
     let diverged = summary.traces.as_ref().is_some_and(|traces| traces.diverged);
@@ -157,6 +145,19 @@ fn run_scenarios(options: &Run) -> u8 {
         // A violation says more than a saved run that goes another way because of it.
         FINDING if diverged && !violated => DIVERGED,
         code => code,
+    }
+}
+
+fn print_summary(summary: &Summary, format: Format) {
+    match format {
+        Format::Human => {
+            print(&summary.human());
+            // The last line finds again what was found, however long the table above it is.
+            let wrong = summary.reports.iter().filter(|report| !report.is_expected());
+            let found = wrong.filter_map(|report| report.answer.trace.as_ref());
+            found.for_each(|found| print(&format!("again   {}\n", found.trace.command)));
+        }
+        Format::Json => print(&format!("{:#}\n", summary.json())),
     }
 }
 
@@ -211,12 +212,7 @@ fn take_walks(options: &Run) -> u8 {
 /// The scenarios that were asked for, changed as was asked.
 fn chosen(options: &Run) -> Result<Vec<Scenario>, suite::SuiteError> {
     let mut scenarios = if options.scenarios.is_empty() {
-        let suite = match options.suite {
-            Suite::Quick => suite::Suite::Quick,
-            Suite::Full => suite::Suite::Full,
-            Suite::Nightly => suite::Suite::Nightly,
-        };
-        suite.scenarios()?
+        options.suite.scenarios()?
     } else {
         options.scenarios.iter().map(|name| suite::find(name)).collect::<Result<_, _>>()?
     };
@@ -285,14 +281,18 @@ fn save(report: &Report, options: &Run) -> Result<(), Box<dyn std::error::Error>
     Ok(())
 }
 
-fn print_violation(report: &Report) {
+fn print_violation(report: &Report, saved: Option<&Path>) {
     let Some(Found { trace, changes }) = &report.answer.trace else { return };
+    // Of a loop only the way to it was chosen.
+    let actors = actors_of(&trace.steps[..trace.back_to.unwrap_or(trace.steps.len())]);
     let length = format!(
-        "{} steps: the shortest; {changes} changes of actor: the fewest among the shortest",
+        "{} steps: the shortest; {actors} actors, {changes} changes of actor: the fewest among the \
+         shortest",
         trace.steps.len()
     );
     let name = trace_name(&trace.property, &report.scenario.name);
-    let file = Some(format!("traces/found/{name}"));
+    let folder = saved.unwrap_or_else(|| Path::new("traces/found"));
+    let file = Some(folder.join(name).display().to_string());
     let style = Style { colour: colour(), length: Some(length), file, ..Style::default() };
     print(&draw(trace, &replay(trace), &style));
     print("\n");
@@ -304,7 +304,7 @@ fn colour() -> bool {
 }
 
 fn list() -> u8 {
-    let scenarios = match suite::Suite::Quick.scenarios() {
+    let scenarios = match Suite::Quick.scenarios() {
         Ok(scenarios) => scenarios,
         Err(error) => return complain(&error, USAGE),
     };
@@ -330,7 +330,51 @@ fn with_trace(path: &Path, show: impl Fn(&Trace<Counterfoil>) -> u8) -> u8 {
     }
 }
 
-fn replay_one(trace: &Trace<Counterfoil>) -> u8 {
+fn explain_one(trace: &Trace<Counterfoil>, format: Format) -> u8 {
+    let replayed = replay(trace);
+    let why = Why::of(trace, &replayed);
+    match format {
+        Format::Json => print(&format!("{:#}\n", serde_json::json!(why))),
+        Format::Human => print(&explain::text(&why)),
+    }
+    match replayed.outcome {
+        Outcome::Diverged(_) => DIVERGED,
+        Outcome::Holds { .. } | Outcome::Violated { .. } => 0,
+    }
+}
+
+/// Writes the run as a test, to a file or to standard output.
+fn emit_one(trace: &Trace<Counterfoil>, to: Option<&Path>) -> u8 {
+    let replayed = replay(trace);
+    if let Outcome::Diverged(divergence) = &replayed.outcome {
+        return complain(divergence, DIVERGED);
+    }
+    let text = emit(trace, &replayed);
+    match to.map(|path| (path, std::fs::write(path, &text))) {
+        None => print(&text),
+        Some((path, Ok(()))) => eprintln!("saved {}", path.display()),
+        Some((path, Err(error))) => {
+            return complain(&format!("{}: cannot be written: {error}", path.display()), USAGE);
+        }
+    }
+    0
+}
+
+/// Takes the run on the cluster, once it was replayed through the machines.
+fn drive_one(trace: &Trace<Counterfoil>, replayed: &Replay<Counterfoil>) -> u8 {
+    let driven = match drive(&trace.steps, replayed) {
+        Ok(driven) => driven,
+        Err(error) => return complain(&error, INCONCLUSIVE),
+    };
+    print(&format!("{driven}\n"));
+    match driven {
+        Driven::Same { .. } => 0,
+        Driven::Unlike { .. } => DIVERGED,
+        Driven::CannotHappen { .. } => INCONCLUSIVE,
+    }
+}
+
+fn replay_one(trace: &Trace<Counterfoil>, on: On) -> u8 {
     let replayed = replay(trace);
     let steps = trace.steps.len();
     let (text, code) = match &replayed.outcome {
@@ -348,7 +392,14 @@ fn replay_one(trace: &Trace<Counterfoil>) -> u8 {
         ),
     };
     print(&text);
-    code
+    let is_replayed = !matches!(replayed.outcome, Outcome::Diverged(_));
+    match on {
+        On::Cluster if is_replayed => match drive_one(trace, &replayed) {
+            0 => code,
+            other => other,
+        },
+        On::Machines | On::Cluster => code,
+    }
 }
 
 fn minimise_one(trace: &Trace<Counterfoil>, out: &Path, states_max: usize) -> u8 {
@@ -395,7 +446,8 @@ fn explore(name: &str, web: Option<std::net::SocketAddr>) -> u8 {
 
 /// Prints a result. Whoever reads may have seen enough: a closed pipe is no error.
 fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let ascii = ASCII.load(Ordering::Relaxed).then(|| diagram::ascii(text));
+    let _ = std::io::stdout().write_all(ascii.as_deref().unwrap_or(text).as_bytes());
 }
 
 fn complain(error: &dyn std::fmt::Display, code: u8) -> u8 {

@@ -77,6 +77,7 @@ impl Drop for Daemon {
 impl Case {
     pub(super) fn new(root: &Path) -> Result<Case, FaultError> {
         let key = root.join("key");
+        std::fs::create_dir_all(root.join("recordings"))?;
         std::fs::write(&key, format!("{}\n", Key::generate()?.to_hex()))?;
         Ok(Case {
             root: root.to_owned(),
@@ -137,11 +138,17 @@ impl Case {
         Ok(daemon)
     }
 
+    /// The folder of the recordings.
+    pub(super) fn recordings(&self) -> PathBuf {
+        self.root.join("recordings")
+    }
+
     fn common(&self, role: &str, name: &str, data: &Path, listen: SocketAddr) -> Vec<String> {
         let text = |path: &Path| path.display().to_string();
         let args = [role, "--id", &name[1..], "--listen", &listen.to_string()];
         let mut args: Vec<String> = args.map(str::to_owned).to_vec();
         args.extend(["--data".to_owned(), text(data), "--key-file".to_owned(), text(&self.key)]);
+        args.extend(["--recording".to_owned(), text(&self.recordings())]);
         args
     }
 

@@ -1,6 +1,8 @@
 //! The form of what goes to and fro.
 
 use crate::api::demand::{GROUP_MAX, INSTANCES_MAX};
+use crate::api::lines::MADE_UP;
+use crate::wire::CLASSES_MAX;
 use serde_json::{Map, Value, json};
 
 /// All, by name.
@@ -41,12 +43,13 @@ fn text_of(values: &[&str]) -> Value {
 
 fn of_request() -> Value {
     let names = json!({ "type": "array", "items": reference("Name"), "maxItems": 64 });
-    let groups = json!({ "type": "array", "items": reference("Group") });
-    let number = |bits: u32, what: &str| {
+    let groups = json!({ "type": "array", "items": reference("Group"), "maxItems": CLASSES_MAX });
+    let some = json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX });
+    let number = |bits: u32, max: u64, what: &str| {
         let about = "For clients of the protocol, which give all four of client, connection, \
                      request and attempt";
         json!({
-            "type": "integer", "minimum": 0, "format": format!("uint{bits}"),
+            "type": "integer", "minimum": 0, "maximum": max, "format": format!("uint{bits}"),
             "description": format!("{about}: {what}"),
         })
     };
@@ -69,7 +72,10 @@ fn of_request() -> Value {
                 "resources": {
                     "allOf": [reference("Resources")],
                     "minProperties": 1,
-                    "additionalProperties": { "type": "integer", "minimum": 1 },
+                    "maxProperties": CLASSES_MAX,
+                    "properties": { "VCPU": some, "MEMORY_MB": some, "DISK_GB": some },
+                    "additionalProperties": some,
+                    "examples": [{ "VCPU": 2, "MEMORY_MB": 4096 }],
                 },
                 "required_traits": names,
                 "forbidden_traits": names,
@@ -86,7 +92,11 @@ fn of_request() -> Value {
                         "near": groups,
                         "apart": {
                             "type": "object",
-                            "additionalProperties": { "type": "integer", "minimum": 0 },
+                            "propertyNames": reference("Group"),
+                            "maxProperties": CLASSES_MAX,
+                            "additionalProperties": {
+                                "type": "integer", "minimum": 0, "maximum": u32::MAX,
+                            },
                             "description": "How many members are borne on the same node.",
                         },
                     },
@@ -95,11 +105,21 @@ fn of_request() -> Value {
                     "type": "integer", "minimum": 1, "maximum": INSTANCES_MAX, "default": 1,
                     "description": "All have a place, or none has.",
                 },
-                "client": number(32, "who calls, below 2^31."),
-                "connection": number(64, "which of its connections; a higher number ends others."),
-                "request": number(64, "which request."),
-                "attempt": number(32, "which attempt of it."),
+                "client": number(32, (MADE_UP - 1).into(), "who calls, below 2^31."),
+                "connection": number(
+                    64, u64::MAX, "which of its connections; a higher number ends others."
+                ),
+                "request": number(64, u64::MAX, "which request."),
+                "attempt": number(32, u32::MAX.into(), "which attempt of it."),
             },
+            "dependentRequired": {
+                "client": ["connection", "request", "attempt"],
+                "connection": ["client", "request", "attempt"],
+                "request": ["client", "connection", "attempt"],
+                "attempt": ["client", "connection", "request"],
+            },
+            "if": { "required": ["client"] },
+            "then": { "properties": { "instances": { "maximum": 1 } } },
         },
         "Placed": object(json!({
             "request": count(),
@@ -189,12 +209,14 @@ fn of_nodes() -> Value {
 
 fn of_claims() -> Value {
     let text = json!({ "type": ["string", "null"] });
+    let (small, large) = ("(0|[1-9][0-9]{0,9})", "(0|[1-9][0-9]{0,19})");
     let results = ["placed", "no_valid_host", "unavailable", "exhausted", "overloaded"];
     json!({
         "Claim": {
             "type": "string",
-            "pattern": "^s[0-9]+\\.[0-9]+:n[0-9]+#[0-9]+$",
-            "description": "Scheduler, its life, the node, and a number.",
+            "pattern": format!("^s{small}\\.{large}:n{small}#{large}$"),
+            "description": "Scheduler, its life, the node, and a number: the first and third below \
+                            2^32, the others below 2^64.",
         },
         "Allocation": object(json!({
             "claim": reference("Claim"),

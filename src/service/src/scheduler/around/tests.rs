@@ -30,7 +30,7 @@ fn connection(number: u64) -> (Event, Receiver<ToClient>) {
 
 fn call(request: u64) -> Call {
     let attempt = AttemptId { request: RequestId(request), number: AttemptNumber(1) };
-    Call { attempt, demand: Demand::default() }
+    Call { attempt, demand: Demand::default().into() }
 }
 
 fn called(connection: u64, request: u64) -> Event {
