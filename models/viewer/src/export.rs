@@ -7,6 +7,7 @@
 //! | `shiviz` | ShiViz: a log with vector clocks |
 //! | `perfetto` | Perfetto and the tracing page of Chromium: trace events as JSON |
 //! | `dot` | Graphviz: a space-time diagram |
+//! | `svg` | a drawing of the space-time diagram |
 //! | `text` | people: what `trace view --plain` prints |
 //! | `json` | programs: steps, changes and messages as plain JSON |
 
@@ -17,6 +18,8 @@ mod mermaid;
 mod perfetto;
 mod shiviz;
 
+use crate::story::Story;
+use crate::svg;
 use clap::ValueEnum;
 use counterfoil_world::{Counterfoil, Outcome, Replay, Style, Trace, draw, replay};
 use std::io::Write;
@@ -35,6 +38,8 @@ pub enum Form {
     Perfetto,
     /// A space-time diagram for Graphviz.
     Dot,
+    /// A drawing of the space-time diagram.
+    Svg,
     /// What `trace view --plain` prints.
     Text,
     /// Plain JSON: steps, changes, messages, why.
@@ -43,8 +48,16 @@ pub enum Form {
 
 impl Form {
     /// All of them.
-    pub const ALL: [Form; 7] =
-        [Form::Itf, Form::Mermaid, Form::Shiviz, Form::Perfetto, Form::Dot, Form::Text, Form::Json];
+    pub const ALL: [Form; 8] = [
+        Form::Itf,
+        Form::Mermaid,
+        Form::Shiviz,
+        Form::Perfetto,
+        Form::Dot,
+        Form::Svg,
+        Form::Text,
+        Form::Json,
+    ];
 }
 
 /// What is to be exported, in which form, and where to.
@@ -121,6 +134,10 @@ pub fn export(
         Form::Shiviz => shiviz::shiviz(trace, replay),
         Form::Perfetto => perfetto::perfetto(trace, replay),
         Form::Dot => dot::dot(trace, replay),
+        Form::Svg => {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            svg::file(&Story::of(&name, trace, replay))
+        }
         Form::Text => {
             let file = Some(file.display().to_string());
             draw(trace, replay, &Style { file, ..Style::default() })

@@ -150,7 +150,11 @@ impl Why {
                 why.for_ever = (trace.kind == Kind::Liveness).then(|| ForEver::of(trace, replay));
             }
         }
-        why.sentence = format!("{}.", capital(&why.in_short(replay)));
+        // The name of a property stays as it is.
+        let sentence = why.in_short(replay);
+        let is_name = sentence.starts_with(&why.property);
+        let sentence = if is_name { sentence } else { capital(&sentence) };
+        why.sentence = format!("{sentence}.");
         why
     }
 

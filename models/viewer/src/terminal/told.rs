@@ -1,7 +1,7 @@
 //! What is told in lines: why the property is violated, and what is in flight.
 
 use super::run::Run;
-use counterfoil_world::choices::{Claim, LastSafe, STATES_MAX};
+use counterfoil_world::choices::{Claim, LastSafe, STEPS_MAX};
 use counterfoil_world::messages::{Fate, Message};
 use counterfoil_world::why::{Concerned, ForEver, LastChoice, Origin, Verdict, Why, Written};
 
@@ -128,7 +128,9 @@ fn choice(of: &LastChoice, items: &mut Vec<Item>) {
             return;
         }
         LastChoice::NotKnown => {
-            let text = format!("the last safe choice is not known: more than {STATES_MAX} states");
+            let text = format!(
+                "the last safe choice is not known: more than {STEPS_MAX} steps were looked at"
+            );
             items.push(Item::of(Tone::Dim, text));
             return;
         }

@@ -232,17 +232,15 @@ impl<'a, P: Protocol> Scene<'a, P> {
         all.any(|other| other.overtook.contains(&message.number))
     }
 
-    /// The message that overtook this one and whose arrival wrote or judged something: of messages
-    /// of its own kind, if there are any.
+    /// The message that overtook this one: any, if this one's arrival wrote or judged something; or
+    /// one of its own kind whose arrival did. Messages of other kinds have no order to keep.
     fn overtaker(&self, message: &Message) -> Option<&Message> {
-        let arrives = |other: &&Message| other.arrivals().any(|at| self.steps.contains(&at));
+        let arrives = |one: &Message| one.arrivals().any(|at| self.steps.contains(&at));
         let overtook = |other: &&Message| other.overtook.contains(&message.number);
-        let alike = |one: &Message, other: &Message| first_word(one) == first_word(other);
-        let by = self.replay.messages.iter().filter(overtook).find(arrives)?;
-        let of_its_kind =
-            by.overtook.iter().filter_map(|other| self.replay.messages.get(other - 1));
-        let any_alike = of_its_kind.into_iter().any(|other| alike(other, by));
-        (alike(message, by) || !any_alike).then_some(by)
+        let counts = |other: &&Message| {
+            arrives(message) || arrives(other) && first_word(message) == first_word(other)
+        };
+        self.replay.messages.iter().filter(overtook).find(counts)
     }
 }
 

@@ -1,12 +1,11 @@
 //! A browser looks at the page of a scheduler. Where there is none, the tests say so and pass,
 //! unless COUNTERFOIL_BROWSER=required.
 
-mod browser;
 mod canned;
 mod processes;
 
-use browser::Browser;
 use canned::{Canned, Server, mixed, node};
+use counterfoil_browser::Browser;
 use counterfoil_service::api::page;
 use processes::Process;
 use std::path::Path;

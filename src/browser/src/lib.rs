@@ -1,4 +1,4 @@
-//! A headless Chromium, driven over its DevTools protocol.
+//! A headless Chromium for tests, driven over its DevTools protocol.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ use tungstenite::{Message, WebSocket};
 /// Where it may be, first to last.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// It speaks to nobody but the server under test.
+/// It speaks to nobody but a server on this machine.
 const FLAGS: [&str; 13] = [
     "--headless",
     "--no-sandbox",
@@ -40,7 +40,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 static ONE: Mutex<()> = Mutex::new(());
 
 /// A browser with one page.
-pub(crate) struct Browser {
+pub struct Browser {
     child: Child,
     socket: WebSocket<TcpStream>,
     session: Option<String>,
@@ -59,8 +59,11 @@ fn program() -> Option<PathBuf> {
 
 impl Browser {
     /// Starts one; `None`, and a word on standard error, if there is none on this machine and none
-    /// is required.
-    pub(crate) fn start() -> Option<Browser> {
+    /// is required by `COUNTERFOIL_BROWSER=required`.
+    ///
+    /// # Panics
+    /// If one is required and there is none, or it cannot be driven.
+    pub fn start() -> Option<Browser> {
         let Some(program) = program() else {
             let required = std::env::var_os("COUNTERFOIL_BROWSER").is_some_and(|v| v == "required");
             assert!(!required, "COUNTERFOIL_BROWSER=required, and there is none of {NAMES:?}");
@@ -130,7 +133,7 @@ impl Browser {
     }
 
     /// Opens `url` in a view of this size, for someone who prefers the dark or not.
-    pub(crate) fn open(&mut self, url: &str, (width, height): (u32, u32), dark: bool) {
+    pub fn open(&mut self, url: &str, (width, height): (u32, u32), dark: bool) {
         let scheme = if dark { "dark" } else { "light" };
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.call("Emulation.setEmulatedMedia", json!({ "features": features }));
@@ -141,7 +144,10 @@ impl Browser {
     }
 
     /// What the page says to `expression`.
-    pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
+    ///
+    /// # Panics
+    /// If that throws.
+    pub fn evaluate(&mut self, expression: &str) -> Value {
         let asked =
             json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let mut said = self.call("Runtime.evaluate", asked);
@@ -150,7 +156,10 @@ impl Browser {
     }
 
     /// Waits until the page says yes to `expression`.
-    pub(crate) fn until(&mut self, expression: &str) {
+    ///
+    /// # Panics
+    /// If it does not for half a minute.
+    pub fn until(&mut self, expression: &str) {
         let until = format!(
             "new Promise(done => {{ let left = 1500; const look = () => {{ if ({expression}) \
              done('yes'); else if (!left--) done(document.body.innerText); else setTimeout(look, \
@@ -161,16 +170,26 @@ impl Browser {
     }
 
     /// What is read where `selector` finds something first.
-    pub(crate) fn text(&mut self, selector: &str) -> String {
+    ///
+    /// # Panics
+    /// If it finds nothing.
+    pub fn text(&mut self, selector: &str) -> String {
         let said = self.evaluate(&format!("document.querySelector({selector:?}).innerText"));
         said.as_str().unwrap().to_owned()
     }
 
-    /// Presses and lets go of a key.
-    pub(crate) fn press(&mut self, key: &str) {
+    /// Presses and lets go of a key, by its name or by what it writes.
+    ///
+    /// # Panics
+    /// If there is no such key.
+    pub fn press(&mut self, key: &str) {
         let (code, text) = match key {
             "Tab" => (9, ""),
             "Enter" => (13, "\r"),
+            "Escape" => (27, ""),
+            "ArrowLeft" => (37, ""),
+            "ArrowRight" => (39, ""),
+            _ if key.chars().count() == 1 => (0, key),
             _ => panic!("{key} is not on this keyboard"),
         };
         for kind in ["keyDown", "keyUp"] {
@@ -184,7 +203,10 @@ impl Browser {
 
     /// Presses Tab until the focus is where `expression`, of `document.activeElement` as `at`,
     /// holds.
-    pub(crate) fn tab_to(&mut self, expression: &str) {
+    ///
+    /// # Panics
+    /// If no Tab of thirty leads there.
+    pub fn tab_to(&mut self, expression: &str) {
         for _ in 0..30 {
             self.press("Tab");
             let there = format!("(at => {expression})(document.activeElement)");
@@ -196,12 +218,15 @@ impl Browser {
     }
 
     /// Types where the focus is.
-    pub(crate) fn enter(&mut self, text: &str) {
+    pub fn enter(&mut self, text: &str) {
         self.call("Input.insertText", json!({ "text": text }));
     }
 
     /// Takes a picture of what is in view.
-    pub(crate) fn picture(&mut self, path: &Path) {
+    ///
+    /// # Panics
+    /// If it cannot be kept.
+    pub fn picture(&mut self, path: &Path) {
         let picture = self.call("Page.captureScreenshot", json!({ "format": "png" }));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()).unwrap();
@@ -209,7 +234,7 @@ impl Browser {
     }
 
     /// What the console was told that is an error, since this was asked last.
-    pub(crate) fn errors(&mut self) -> Vec<String> {
+    pub fn errors(&mut self) -> Vec<String> {
         // Everything that it had to tell before comes first.
         self.evaluate("0");
         let is_error = |event: &&Value| match event["method"].as_str() {
@@ -224,7 +249,7 @@ impl Browser {
     }
 
     /// What was requested of anyone.
-    pub(crate) fn requested(&mut self) -> Vec<String> {
+    pub fn requested(&mut self) -> Vec<String> {
         self.evaluate("0");
         let sent = |event: &&Value| event["method"] == "Network.requestWillBeSent";
         let urls = self.events.iter().filter(sent).map(|event| &event["params"]["request"]["url"]);
