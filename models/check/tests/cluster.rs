@@ -34,7 +34,7 @@ fn the_service_does_what_every_saved_trace_says() {
 
 /// Scenarios that have every kind of action between them.
 const SCENARIOS: [&str; 16] = [
-    "client_retries_elsewhere",
+    "node_restart_mid_claim",
     "lossy",
     "copied",
     "everything_in_flight_lost",
@@ -47,9 +47,9 @@ const SCENARIOS: [&str; 16] = [
     "scheduler_joins",
     "node_joins",
     "node_leaves",
-    "fences_run_out",
+    "released_and_client_restarts",
     "false_suspicion",
-    "groups_are_bounded",
+    "scheduler_restart_mid_claim",
 ];
 
 /// How many actions a random run takes at most.
