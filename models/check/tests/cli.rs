@@ -86,6 +86,29 @@ fn a_kept_trace_is_explained_and_replayed() {
 }
 
 #[test]
+fn a_kept_trace_is_replayed_on_the_cluster() {
+    assert_snapshot!(result(&format!("replay {} --on cluster", kept().display()), 0));
+    let torn =
+        kept().with_file_name("allocations_survive_restart__without_durable_before_told.itf.json");
+    assert_snapshot!(result(&format!("replay {} --on cluster", torn.display()), 3));
+    complaint(&format!("replay {} --on paper", kept().display()), 2);
+}
+
+#[test]
+fn a_kept_trace_is_written_as_a_test() {
+    let folder = TempDir::new().unwrap();
+    let printed = result(&format!("replay {} --emit-test", kept().display()), 0);
+    assert!(printed.contains("fn no_overcommit_is_violated_at_step_8()"), "{printed}");
+    let out = folder.path().join("emitted.rs");
+    let words = format!("replay {} --emit-test {}", kept().display(), out.display());
+    assert!(result(&words, 0).is_empty());
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), printed);
+    let nowhere = folder.path().join("none").join("emitted.rs");
+    let words = format!("replay {} --emit-test {}", kept().display(), nowhere.display());
+    assert!(complaint(&words, 2).contains("cannot be written"));
+}
+
+#[test]
 fn what_does_not_exist_is_a_usage_error() {
     assert!(complaint("run no_such_scenario", 2).contains("there is no scenario no_such_scenario"));
     assert!(complaint("explore no_such_scenario", 2).contains("no_such_scenario"));

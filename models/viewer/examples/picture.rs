@@ -70,10 +70,11 @@ fn draw_run(text: &mut String, letters: &str, cell: &Cell, (x, y): (u16, u16), r
     let (left, top) = (f32::from(x) * CELL.0 + 8.0, f32::from(y) * CELL.1 + 8.0);
     let width = f32::from(run) * CELL.0;
     let has = |modifier| cell.modifier.contains(modifier);
-    let hue = match cell.fg {
-        Color::Rgb(red, green, blue) => format!("#{red:02x}{green:02x}{blue:02x}"),
-        _ if has(Modifier::DIM) => SHADES.2.to_owned(),
-        _ => SHADES.1.to_owned(),
+    let hue = if let Color::Rgb(red, green, blue) = cell.fg {
+        format!("#{red:02x}{green:02x}{blue:02x}")
+    } else {
+        let shade = if has(Modifier::DIM) { SHADES.2 } else { SHADES.1 };
+        shade.to_owned()
     };
     let fill = if has(Modifier::REVERSED) { SHADES.0.to_owned() } else { hue.clone() };
     if has(Modifier::REVERSED) {

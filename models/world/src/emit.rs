@@ -64,7 +64,8 @@ fn judgement<P: Protocol>(replay: &Replay<P>) -> String {
             "    match replay(&trace).outcome {{\n        \
              Outcome::Violated {{ step, violation }} => {{\n            \
              assert_eq!((step, violation.clause.as_str()), ({step}, CLAUSE));\n        }}\n        \
-             outcome => panic!(\"{{outcome:?}}\"),\n    }}\n"
+             Outcome::Holds {{ because }} => panic!(\"it holds: {{because}}\"),\n        \
+             Outcome::Diverged(divergence) => panic!(\"{{divergence}}\"),\n    }}\n"
         ),
         Outcome::Holds { .. } | Outcome::Diverged(_) => {
             "    let outcome = replay(&trace).outcome;\n    \

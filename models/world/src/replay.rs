@@ -12,7 +12,7 @@ use counterfoil_properties::Violation;
 use counterfoil_protocol::{Actor, Address};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -306,17 +306,15 @@ impl<P: Protocol> Replay<P> {
 }
 
 fn differs(step: usize, written: &RawValue, replayed: Map<String, Value>) -> Option<Divergence> {
-    let replayed = Value::Object(replayed);
-    if replayed.to_string() == written.get() {
+    let text = json!(replayed).to_string();
+    if text == written.get() {
         return None;
     }
-    let variables = |state: Value| match state {
-        Value::Object(state) => {
-            let variables = state.into_iter().filter(|(name, _)| !name.starts_with('#'));
-            Value::Object(variables.collect())
-        }
-        other => other,
+    let variables = |state: Map<String, Value>| {
+        let variables = state.into_iter().filter(|(name, _)| !name.starts_with('#'));
+        Value::Object(variables.collect())
     };
+    // A trace that is loaded has objects for states.
     let written = serde_json::from_str(written.get()).unwrap_or_default();
     let (written, replayed) = (variables(written), variables(replayed));
     let first = changes(&written, &replayed).into_iter().next()?;

@@ -83,7 +83,15 @@ pub fn closest(tales: &Tales, recording: &Path, what: &Wrong) -> Option<Unexplai
             let deed = Deed::of(event, actor);
             let closest = match &deed {
                 Deed::Datagram(datagram) => closest_datagram(tales, datagram, *from),
-                _ => vec![deed.words()],
+                Deed::Timer(_)
+                | Deed::Call(_)
+                | Deed::Answer(_)
+                | Deed::Broken(_)
+                | Deed::Pick(_)
+                | Deed::Tell(_)
+                | Deed::Outside(_)
+                | Deed::Forget
+                | Deed::Start => vec![deed.words()],
             };
             found(*step, event_words(event.input.as_ref(), actor), closest)
         }
@@ -141,7 +149,7 @@ fn parts(value: Value) -> Value {
             Value::Object(fields.into_iter().map(|(name, value)| (name, parts(value))).collect())
         }
         Value::Array(items) => Value::Array(items.into_iter().map(parts).collect()),
-        other => other,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
     }
 }
 
@@ -255,9 +263,9 @@ where
 fn told(header: &Header, recorded: u32, say: impl Fn(Rules) -> Vec<Output>) -> Vec<String> {
     let rules = header.config.rules;
     let said = say(rules);
-    let decided = said.iter().filter_map(|output| match output {
-        Output::Notice(notice) => Some(counterfoil_world::changes::words(&format!("{notice:?}"))),
-        _ => None,
+    let decided = said.iter().filter_map(|output| {
+        let Output::Notice(notice) = output else { return None };
+        Some(counterfoil_world::changes::words(&format!("{notice:?}")))
     });
     let decided: Vec<String> = decided.collect();
     let mut lines = Vec::new();

@@ -85,7 +85,7 @@ fn past(tales: &Tales, aim: Aim<'_>) -> BTreeMap<Actor, usize> {
     let mut said: HashMap<u64, (Actor, usize)> = HashMap::new();
     for (actor, tale) in &tales.of {
         for (index, event) in tale.events.iter().enumerate() {
-            for print in event.outputs.iter().filter_map(|output| print_said(output)) {
+            for print in event.outputs.iter().filter_map(print_said) {
                 said.entry(print).or_insert((*actor, index));
             }
         }
@@ -228,11 +228,9 @@ impl Joining<'_> {
             return true;
         }
         if let Deed::Broken(other) = deed {
-            let between = |action: &&Action<Counterfoil>| match action {
-                Action::Disconnect(one, two) => {
-                    [one.actor, two.actor].iter().all(|end| [actor, other].contains(end))
-                }
-                _ => false,
+            let between = |action: &&Action<Counterfoil>| {
+                let Action::Disconnect(one, two) = action else { return false };
+                [one.actor, two.actor].iter().all(|end| [actor, other].contains(end))
             };
             if let Some(action) = enabled.iter().find(between).cloned() {
                 self.take(action);

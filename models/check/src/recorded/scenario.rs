@@ -126,7 +126,12 @@ fn asked(tales: &Tales, past: &BTreeMap<Actor, usize>) -> Result<Asked, NotJoine
             let all = match outside {
                 Outside::Place(one) => vec![one],
                 Outside::PlaceTogether(all) => all.values().cloned().collect(),
-                order => {
+                order @ (Outside::Release(_)
+                | Outside::Drain(_)
+                | Outside::Undrain(_)
+                | Outside::Inventory(..)
+                | Outside::Leave(_)
+                | Outside::Join(_)) => {
                     orders.push(order);
                     later.push((*actor, index));
                     continue;

@@ -12,12 +12,15 @@ use serde_json::Value;
 /// More pairs of steps than this are not tried to be matched.
 const PAIRS_MAX: usize = 4_000_000;
 
+/// A step of each run, side by side; `None` where only the other has one.
+pub(crate) type Row = (Option<usize>, Option<usize>);
+
 /// Two runs side by side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Comparison {
     /// The steps that stand side by side, from 1; one of two that is the same on both sides
     /// stands beside it.
-    pub(crate) rows: Vec<(Option<usize>, Option<usize>)>,
+    pub(crate) rows: Vec<Row>,
     /// How many steps both have in common from the start.
     pub(crate) common: usize,
     pub(crate) at: usize,
@@ -97,9 +100,7 @@ impl Comparison {
     /// The steps after which the states stand side by side.
     pub(crate) fn steps(&self) -> (usize, usize) {
         let rows = &self.rows[..self.at];
-        let last = |side: fn(&(Option<usize>, Option<usize>)) -> Option<usize>| {
-            rows.iter().rev().find_map(side).unwrap_or(0)
-        };
+        let last = |side: fn(&Row) -> Option<usize>| rows.iter().rev().find_map(side).unwrap_or(0);
         (last(|row| row.0), last(|row| row.1))
     }
 
@@ -136,10 +137,7 @@ fn of_process(name: String, old: Option<Value>, new: Option<Value>) -> Vec<Chang
 }
 
 /// The steps of both, the same beside the same, as many as can be.
-fn aligned(
-    one: &[Action<Counterfoil>],
-    two: &[Action<Counterfoil>],
-) -> Vec<(Option<usize>, Option<usize>)> {
+fn aligned(one: &[Action<Counterfoil>], two: &[Action<Counterfoil>]) -> Vec<Row> {
     let common = one.iter().zip(two).take_while(|(one, two)| one == two).count();
     let mut rows: Vec<_> = (1..=common).map(|step| (Some(step), Some(step))).collect();
     let (left, right) = (&one[common..], &two[common..]);

@@ -1,6 +1,6 @@
 //! The screen on which two runs stand side by side.
 
-use super::compare::{Comparison, sides};
+use super::compare::{Comparison, Row, sides};
 use super::diagram::{fitted, put};
 use super::list::{Line, list};
 use super::run::Side;
@@ -67,25 +67,24 @@ impl Viewer {
             put(buffer, top, at, &verdict, style);
         }
         let start = vec![vec![(format!("{:>4}  the start", 0), Style::new())]];
-        let entries =
-            |side: &Side<'_>, of: fn(&(Option<usize>, Option<usize>)) -> Option<usize>| {
-                let room = usize::from(half).saturating_sub(11);
-                let rows = comparison.rows.iter().map(|row| {
-                    let is_same = row.0.is_some() && row.1.is_some();
-                    let sign = if is_same { ' ' } else { '≠' };
-                    let style = if is_same { Style::new() } else { palette.changed() };
-                    let text = of(row).map_or_else(
-                        || "     ·".to_owned(),
-                        |step| {
-                            let action = fitted(&side.steps[step - 1].action, room);
-                            format!("{step:>4} {sign} {action}")
-                        },
-                    );
-                    vec![vec![(text, style)]]
-                });
-                let all: Vec<Vec<Line>> = std::iter::once(start.clone()).chain(rows).collect();
-                all
-            };
+        let entries = |side: &Side<'_>, of: fn(&Row) -> Option<usize>| {
+            let room = usize::from(half).saturating_sub(11);
+            let rows = comparison.rows.iter().map(|row| {
+                let is_same = row.0.is_some() && row.1.is_some();
+                let sign = if is_same { ' ' } else { '≠' };
+                let style = if is_same { Style::new() } else { palette.changed() };
+                let text = of(row).map_or_else(
+                    || "     ·".to_owned(),
+                    |step| {
+                        let action = fitted(&side.steps[step - 1].action, room);
+                        format!("{step:>4} {sign} {action}")
+                    },
+                );
+                vec![vec![(text, style)]]
+            });
+            let all: Vec<Vec<Line>> = std::iter::once(start.clone()).chain(rows).collect();
+            all
+        };
         let cursor = Some((comparison.at, palette.chosen()));
         let inside = |place: Rect| Rect {
             x: place.x + 1,

@@ -82,14 +82,14 @@ impl Tree<'_> {
         let olds: BTreeMap<&String, &Value> = old.iter().map(|(key, value)| (key, value)).collect();
         for (key, value) in &new {
             self.field(
-                &[path, &[key.clone()]].concat(),
+                &[path, std::slice::from_ref(key)].concat(),
                 depth,
                 olds.get(key).copied(),
                 Some(value),
             );
         }
         for (key, value) in gone {
-            self.field(&[path, &[key.clone()]].concat(), depth, Some(value), None);
+            self.field(&[path, std::slice::from_ref(key)].concat(), depth, Some(value), None);
         }
     }
 

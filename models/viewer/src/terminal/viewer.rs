@@ -258,7 +258,7 @@ impl Viewer {
                 Some(step) => self.go(step),
                 None => self.say("the property is not violated on this run"),
             },
-            Command::Loop => self.to_loop(),
+            Command::Loop => self.go_to_loop(),
             Command::ActorBack => self.actor_step(false),
             Command::ActorOn => self.actor_step(true),
             Command::FieldBack => self.field_step(false),
@@ -317,7 +317,7 @@ impl Viewer {
         }
     }
 
-    fn to_loop(&mut self) {
+    fn go_to_loop(&mut self) {
         let Some(start) = self.run.loops() else {
             self.say("this run has no loop");
             return;

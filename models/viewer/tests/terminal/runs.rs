@@ -97,7 +97,7 @@ pub(crate) fn walked(steps: usize) -> Trace<Counterfoil> {
         random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         let number = (random >> 33) as usize;
         let mut enabled = world.enabled(&cluster);
-        if number % 5 > 0 {
+        if !number.is_multiple_of(5) {
             let fair: Vec<_> =
                 enabled.iter().filter(|action| world.is_fair(&cluster, action)).cloned().collect();
             enabled = if fair.is_empty() { enabled } else { fair };

@@ -5,9 +5,9 @@ use crate::table::{Named, Subject, Table, assert_reads, step, table};
 pub(crate) use counterfoil_protocol::scheduler::{Disk, Input};
 use counterfoil_protocol::scheduler::{Eligibility, Peer, Scheduler};
 use counterfoil_protocol::{
-    Address, Answer, Body, Call, Changes, ClaimId, ClientId, Datagram, Decision, Delta, HostState,
-    Leave, Limits, Machine, NodeId, Notice, Output, Placement, Reason, Refusal, RequestId, Resync,
-    SchedulerId, Snapshot, Status, Timer, Version,
+    Address, Answer, Body, Call, Changes, Choice, ClaimId, ClientId, Datagram, Decision, Delta,
+    HostState, Leave, Limits, Machine, NodeId, Notice, Output, Placement, Reason, Refusal,
+    RequestId, Resync, SchedulerId, Snapshot, Status, Timer, Version,
 };
 
 #[test]
@@ -386,9 +386,9 @@ fn as_many_ask_again_as_there_is_room_for_and_only_after_news() {
     let asked = |says: Body| {
         let (mut scheduler, mut outputs) = (waiting.clone(), Vec::new());
         scheduler.handle(from(N1, 1, says), &mut outputs);
-        let asked = outputs.into_iter().filter_map(|output| match output {
-            Output::Choose(counterfoil_protocol::Choice::Node(id)) => Some(id.request),
-            _ => None,
+        let asked = outputs.into_iter().filter_map(|output| {
+            let Output::Choose(Choice::Node(id)) = output else { return None };
+            Some(id.request)
         });
         asked.collect::<Vec<_>>()
     };
