@@ -100,9 +100,9 @@ fn a_branch_is_left_and_come_back_to() {
     press(&mut viewer, "u");
     assert_eq!((viewer.step(), viewer.branched()), (5, Some(4)));
     // An earlier branch, and back to the later one.
-    press(&mut viewer, "g");
-    choose(&mut viewer, place(&trace, 0, "request r2"));
-    assert_eq!((viewer.step(), viewer.branched()), (1, Some(0)));
+    press(&mut viewer, "g l l");
+    choose(&mut viewer, place(&trace, 2, "call of c1 reaches s1"));
+    assert_eq!((viewer.step(), viewer.branched()), (3, Some(2)));
     press(&mut viewer, "u x Esc G");
     assert_eq!((viewer.step(), viewer.branched()), (5, Some(4)));
     assert_eq!(screen(&mut viewer, 120, 40).lines().next(), branch.lines().next());

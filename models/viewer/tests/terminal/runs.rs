@@ -65,7 +65,6 @@ pub(crate) fn equal_twice() -> Trace<Counterfoil> {
         "a copy of claim of s1 reaches n1",
         "claim of s1 reaches n1",
         "verdict granted of n1 reaches s1",
-        "verdict granted of n1 reaches s1",
     ];
     by_hand("equal_twice", scenario, &steps, "no_overcommit")
 }

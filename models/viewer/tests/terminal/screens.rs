@@ -52,7 +52,7 @@ fn what_is_lost_and_copied_has_its_line() {
 fn an_equal_message_sent_twice_is_two_arrows() {
     let mut viewer = viewer(&equal_twice());
     let text = screen(&mut viewer, 80, 24);
-    let arrows: Vec<&str> = text.lines().filter(|line| line.contains("◀")).collect();
+    let arrows: Vec<&str> = text.lines().filter(|line| line.contains(['◀', '◁'])).collect();
     assert_eq!(arrows.len(), 2, "{text}");
     assert!(arrows[0].contains("m2") && arrows[1].contains("m3"), "{text}");
 }

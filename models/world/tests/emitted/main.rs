@@ -1,6 +1,6 @@
 //! Tests that `check replay TRACE --emit-test FILE` wrote, as it wrote them.
 
-mod no_leak;
+mod convergence;
 mod no_overcommit;
 mod views_are_real_states;
 
@@ -8,9 +8,9 @@ use counterfoil_world::emit::emit;
 use counterfoil_world::{Counterfoil, Trace, replay};
 use std::path::Path;
 
-/// A violation at a step, one of a run that repeats itself for ever, and a property that holds again.
+/// A run that repeats itself for ever, a violation at a step, and a property that holds again.
 const EMITTED: [(&str, &str); 3] = [
-    ("no_leak__without_unconfirmed_holds_lapse", include_str!("no_leak.rs")),
+    ("convergence__without_quiet_streams_carry_their_stamp", include_str!("convergence.rs")),
     ("no_overcommit__without_node_judges_claims", include_str!("no_overcommit.rs")),
     ("views_are_real_states__a_sum_ends_at_nothing", include_str!("views_are_real_states.rs")),
 ];
