@@ -1,5 +1,5 @@
-//! The viewer on a terminal: the space-time diagram with the state, why, what else could happen, and
-//! what is in flight beside it; branches, and two runs side by side.
+//! The viewer on a terminal: the space-time diagram with the state, why, what else could happen,
+//! and what is in flight beside it; branches, and two runs side by side.
 //!
 //! A [`Viewer`] is what is shown and takes keys; [`open`] gives it a terminal. Whatever is shown is
 //! worked out once per run, or per step that is looked at, and what takes long is worked out beside

@@ -184,7 +184,7 @@ fn closest_datagram(tales: &Tales, arrived: &Datagram, from: Actor) -> Vec<Strin
     let mut lines = vec![format!(
         "closest to it is what {from} sent at step {} of {}; it is another:",
         event.step,
-        event.recording.display()
+        event.recording.file_name().unwrap_or_default().display()
     )];
     for change in differences.iter().take(DIFFERENCES_MAX) {
         let text = |value: &Option<Value>| value.as_ref().map_or("nothing".to_owned(), brief);

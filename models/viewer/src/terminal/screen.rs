@@ -357,8 +357,8 @@ fn popup(title: &str, size: (u16, u16), area: Rect, palette: Palette, buffer: &m
 fn too_small(area: Rect, buffer: &mut Buffer) {
     let (width, height) = SIZE_MIN;
     let text = format!(
-        "This terminal is {} x {}; the viewer needs {width} x {height}. Make it larger, or quit with q \
-         and print the run: trace view --plain FILE",
+        "This terminal is {} x {}; the viewer needs {width} x {height}. Make it larger, or quit with \
+         q and print the run: trace view --plain FILE",
         area.width, area.height
     );
     for (index, line) in wrap(&text, usize::from(area.width).max(1)).iter().enumerate() {

@@ -107,8 +107,8 @@ fn for_ever(of: &ForEver) -> Item {
     };
     let text = match (of.states, of.left_out.is_empty()) {
         (Some(states), _) => format!(
-            "{repeat}; without faults and outside inputs {states} states can follow, and the goal is \
-             false in each"
+            "{repeat}; without faults and outside inputs {states} states can follow, and the goal \
+             is false in each"
         ),
         (None, false) => format!("{repeat}; fair and not among them: {}", of.left_out.join("; ")),
         (None, true) => format!("{repeat}; nothing else is fair and would change something"),
@@ -122,8 +122,8 @@ fn choice(of: &LastChoice, items: &mut Vec<Item>) {
     let LastSafe { step, taken, enabled, safe, claim, .. } = match of {
         LastChoice::At(last) => last,
         LastChoice::Never => {
-            let text = "no choice was safe: without faults and outside inputs it comes to this from \
-                        the start on";
+            let text = "no choice was safe: without faults and outside inputs it comes to this \
+                        from the start on";
             items.push(Item::of(Tone::Strong, text));
             return;
         }

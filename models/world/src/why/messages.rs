@@ -204,7 +204,7 @@ impl<'a, P: Protocol> Scene<'a, P> {
             | Fate::Spent(_)
             | Fate::InFlight => {}
         }
-        if arrives && !message.copies.is_empty() {
+        if arrives && !message.copies.is_empty() && message.arrivals().count() > 1 {
             found.push(Difference::Copied { steps: message.copies.clone() });
         }
         let over = message.arrivals().min();

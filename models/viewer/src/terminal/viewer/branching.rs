@@ -6,8 +6,8 @@ use counterfoil_world::replay::describe;
 use counterfoil_world::{Counterfoil, Expected};
 use std::path::Path;
 
-/// With more schedulers and nodes than this, too many states can follow to tell what an action leads
-/// to: only whether it violates at once is told.
+/// With more schedulers and nodes than this, too many states can follow to tell what an action
+/// leads to: only whether it violates at once is told.
 const JUDGED_MAX: u32 = 6;
 
 impl Viewer {
