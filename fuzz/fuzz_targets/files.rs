@@ -39,11 +39,11 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
 
 fn one(u: &mut Unstructured<'_>) -> Result<()> {
     match u.int_in_range(0..=7)? {
-        0 => read_all(u.take_rest()),
+        0 => read_all(u.bytes(u.len())?),
         1..=3 => recording(u)?,
         4 => rows(u)?,
         5 => damaged(u)?,
-        _ => settings(u.take_rest()),
+        _ => settings(u.bytes(u.len())?),
     }
     Ok(())
 }

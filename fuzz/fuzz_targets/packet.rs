@@ -25,8 +25,8 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
 
 fn one(u: &mut Unstructured<'_>) -> Result<()> {
     match u.int_in_range(0..=3)? {
-        0 => raw(u.take_rest()),
-        1 => sealed(u.take_rest()),
+        0 => raw(u.bytes(u.len())?),
+        1 => sealed(u.bytes(u.len())?),
         2 => changed(u)?,
         _ => said(u)?,
     }

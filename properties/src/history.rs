@@ -370,28 +370,39 @@ impl History {
         self.sent.range(claims_of(scheduler, incarnation))
     }
 
-    /// Every grant to a claim of a later life of the scheduler of `claim`, in order.
+    /// Every grant on `node` to a claim of a later life of the scheduler of `claim`, in order.
     pub(crate) fn grants_to_later_lives(
         &self,
         claim: ClaimId,
+        node: NodeId,
     ) -> impl Iterator<Item = (&ClaimId, &Grant)> {
-        let last = *claims_of(claim.scheduler, claim.incarnation).end();
-        let later = self.grants.range((Bound::Excluded(last), Bound::Unbounded));
-        later.take_while(move |(other, _)| other.scheduler == claim.scheduler)
+        let later = self.lives_from(self.next_life(&claim));
+        let later = later.take_while(move |other| other.scheduler == claim.scheduler);
+        later.flat_map(move |life| self.grants_in(life, node))
     }
 
     /// Every grant to a claim on `node`, in order.
     pub(crate) fn grants_on(&self, node: NodeId) -> impl Iterator<Item = (&ClaimId, &Grant)> {
-        // One look-up for each life of a scheduler, not one for each grant.
-        let first = self.grants.keys().next();
-        let lives = std::iter::successors(first, |claim| {
-            let last = *claims_of(claim.scheduler, claim.incarnation).end();
-            let later = self.grants.range((Bound::Excluded(last), Bound::Unbounded)).next();
-            later.map(|(claim, _)| claim)
-        });
-        lives.flat_map(move |claim| {
-            self.grants.range(claims_at(claim.scheduler, claim.incarnation, node))
-        })
+        let lives = self.lives_from(self.grants.keys().next());
+        lives.flat_map(move |life| self.grants_in(life, node))
+    }
+
+    /// The first claim that was granted of each life of a scheduler, from that of `first` on. One
+    /// look-up for each life, not one for each grant.
+    fn lives_from<'a>(&'a self, first: Option<&'a ClaimId>) -> impl Iterator<Item = &'a ClaimId> {
+        std::iter::successors(first, |claim| self.next_life(claim))
+    }
+
+    /// The first claim that was granted of the next life, of this scheduler or the next.
+    fn next_life(&self, claim: &ClaimId) -> Option<&ClaimId> {
+        let last = *claims_of(claim.scheduler, claim.incarnation).end();
+        let later = self.grants.range((Bound::Excluded(last), Bound::Unbounded)).next();
+        later.map(|(claim, _)| claim)
+    }
+
+    /// Every grant on `node` to a claim of the same life of a scheduler as this one, in order.
+    fn grants_in(&self, life: &ClaimId, node: NodeId) -> impl Iterator<Item = (&ClaimId, &Grant)> {
+        self.grants.range(claims_at(life.scheduler, life.incarnation, node))
     }
 }
 

@@ -75,10 +75,8 @@ pub(crate) fn one_grant_per_claim(step: &Step, history: &History) -> Check {
             let violation = Violation::new(clause).fact("granted", grant.at, way());
             return Some(violation.fact("refused", refusal, Vec::new()));
         }
-        let later = |(other, of_other): &(&ClaimId, &Grant)| {
-            other.node == after.id && of_other.at.incarnation == life
-        };
-        history.grants_to_later_lives(claim).find(later).map(|(other, of_other)| {
+        let of_life = |(_, other): &(&ClaimId, &Grant)| other.at.incarnation == life;
+        history.grants_to_later_lives(claim, after.id).find(of_life).map(|(other, of_other)| {
             let clause =
                 format!("{me} grants {claim} before it grants to a later life of its scheduler");
             Violation::new(clause)
