@@ -7,7 +7,7 @@ use crate::cluster::{Action, Cluster};
 use crate::itf;
 use crate::protocol::Protocol;
 use crate::replay::{Outcome, Replay, replay};
-use crate::scenario::{Outside, Scenario};
+use crate::scenario::{Design, Outside, Scenario};
 use counterfoil_protocol::{Actor, Address, Rule};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -76,7 +76,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expected {
-    /// The property is violated: a rule is off.
+    /// The property is violated: a rule is off, or the design has that flaw.
     Witness,
     /// The property holds: what once violated it is mended.
     Regression,
@@ -141,6 +141,22 @@ pub enum TraceError {
         path: PathBuf,
         /// Why.
         source: serde_json::Error,
+    },
+    /// The trace is of a protocol that does not exist.
+    #[error("{path}: is of the protocol {protocol}, and there is no such protocol")]
+    NoSuchProtocol {
+        /// Which.
+        path: PathBuf,
+        /// The name.
+        protocol: String,
+    },
+    /// The trace is of another protocol than is wanted.
+    #[error("{path}: is of the protocol {}, which cannot be taken here", .protocol.name())]
+    OtherProtocol {
+        /// Which.
+        path: PathBuf,
+        /// Its protocol.
+        protocol: Design,
     },
     /// The trace is about a property that does not exist.
     #[error("{path}: is about {property}, and there is no such property")]
@@ -208,13 +224,14 @@ pub fn kind_of<P: Protocol>(property: &str) -> Option<Kind> {
 }
 
 impl<P: Protocol> Trace<P> {
-    /// A run of `scenario` that is about `property`. With a rule off it is a witness.
+    /// A run of `scenario` that is about `property`. With a rule off, or of another design, it is a
+    /// witness.
     ///
     /// # Panics
     /// If there is no property of that name.
     pub fn new(scenario: Scenario, property: &str, steps: Vec<Action<P>>) -> Self {
         let kind = kind_of::<P>(property).unwrap_or_else(|| panic!("no property {property}"));
-        let mended = scenario.without.is_empty();
+        let mended = scenario.without.is_empty() && scenario.protocol == Design::Counterfoil;
         Trace {
             command: format!("check run {} --property {property}", scenario.name),
             scenario,
@@ -317,23 +334,9 @@ impl<P: Protocol> Trace<P> {
     pub fn load(path: &Path) -> Result<Self, TraceError> {
         let to = || path.to_owned();
         let bytes = read(path)?;
-        let file: File = serde_json::from_slice(&bytes).map_err(|source| {
-            if source.is_eof() {
-                TraceError::Truncated { path: to(), source }
-            } else if source.is_data() {
-                TraceError::NoTrace { path: to() }
-            } else {
-                TraceError::Damaged { path: to(), source }
-            }
-        })?;
-        let section = file.check.unwrap_or_default();
-        let version = section.get("version").and_then(Value::as_u64);
-        let version = version.ok_or_else(|| TraceError::NoTrace { path: to() })?;
-        if version == 0 {
-            return Err(TraceError::NoTrace { path: to() });
-        }
-        if version > VERSION {
-            return Err(TraceError::Newer { path: to(), version });
+        let Opened { section, protocol, states } = opened(path, &bytes)?;
+        if !P::speaks(protocol) {
+            return Err(TraceError::OtherProtocol { path: to(), protocol });
         }
         let section: Section<P> = serde_json::from_value(section)
             .map_err(|source| TraceError::Section { path: to(), source })?;
@@ -346,7 +349,7 @@ impl<P: Protocol> Trace<P> {
         let Some(kind) = kind_of::<P>(&property) else {
             return Err(TraceError::NoSuchProperty { path: to(), property });
         };
-        let states = file.states.map_or("null", RawValue::get);
+        let states = states.map_or("null", RawValue::get);
         let stored: Vec<Box<RawValue>> = serde_json::from_str(states)
             .map_err(|source| TraceError::Section { path: to(), source })?;
         if stored.iter().any(|state| !state.get().starts_with('{')) {
@@ -365,6 +368,49 @@ impl<P: Protocol> Trace<P> {
             stored,
         })
     }
+}
+
+/// The protocol that a trace is of.
+pub fn protocol_of(path: &Path) -> Result<Design, TraceError> {
+    let bytes = read(path)?;
+    opened(path, &bytes).map(|opened| opened.protocol)
+}
+
+/// A file that was written by the checker, as far as it is the same for every protocol.
+struct Opened<'a> {
+    section: Value,
+    protocol: Design,
+    states: Option<&'a RawValue>,
+}
+
+fn opened<'a>(path: &Path, bytes: &'a [u8]) -> Result<Opened<'a>, TraceError> {
+    let to = || path.to_owned();
+    let file: File = serde_json::from_slice(bytes).map_err(|source| {
+        if source.is_eof() {
+            TraceError::Truncated { path: to(), source }
+        } else if source.is_data() {
+            TraceError::NoTrace { path: to() }
+        } else {
+            TraceError::Damaged { path: to(), source }
+        }
+    })?;
+    let section = file.check.unwrap_or_default();
+    let version = section.get("version").and_then(Value::as_u64);
+    let version = version.ok_or_else(|| TraceError::NoTrace { path: to() })?;
+    if version == 0 {
+        return Err(TraceError::NoTrace { path: to() });
+    }
+    if version > VERSION {
+        return Err(TraceError::Newer { path: to(), version });
+    }
+    // One that does not say is of the protocol that was the only one once.
+    let named = section.get("scenario").and_then(|scenario| scenario.get("protocol"));
+    let protocol = match named.and_then(Value::as_str) {
+        None => Design::default(),
+        Some(name) => Design::named(name)
+            .ok_or_else(|| TraceError::NoSuchProtocol { path: to(), protocol: name.to_owned() })?,
+    };
+    Ok(Opened { section, protocol, states: file.states })
 }
 
 /// The file, if it is no larger than a trace can be; whatever it says of its length.
@@ -403,6 +449,7 @@ fn lacks_a_node(scenario: &Scenario) -> Option<String> {
         | Outside::Drain(_)
         | Outside::Undrain(_)
         | Outside::Inventory(..)
+        | Outside::Disable(_)
         | Outside::Leave(_) => None,
     });
     let last = joining.chain([scenario.nodes_at_start]).max().unwrap_or_default();
