@@ -282,9 +282,9 @@ where
     let (ours, stateright, spent) = both(&mut world, &new, search, make, options, deadline)?;
     // Where names do not count, an action has no name either, and weak fairness speaks of actions.
     let named = make != Make::Symmetric;
-    let judgement = ours
-        .is_complete()
-        .then(|| convergence::judge(&ours.fair, &ours.goals, P::liveness().len(), named));
+    let is_judged = ours.is_complete() && !matches!(sought::<P>(&scenario), Sought::Of(_));
+    let judgement =
+        is_judged.then(|| convergence::judge(&ours.fair, &ours.goals, P::liveness().len(), named));
     let safety = ours.violated.keys().map(|index| P::safety()[*index].name);
     let live = judgement.iter().flat_map(|judgement| {
         let violated = judgement.violated.iter().zip(P::liveness());
@@ -323,6 +323,15 @@ fn safety_index<P: Protocol>(property: &str) -> Option<usize> {
     P::safety().iter().position(|known| known.name == property)
 }
 
+/// Which violation of safety ends the search in a scenario. Where it is that of one property, liveness is
+/// not judged, however far the search goes.
+fn sought<P: Protocol>(scenario: &Scenario) -> Sought {
+    match &scenario.expect {
+        Expect::Violates(property) => safety_index::<P>(property).map_or(Sought::None, Sought::Of),
+        Expect::Holds => Sought::Any,
+    }
+}
+
 /// Explores with both engines. Where safety is violated, both go as deep as the first violation and
 /// no deeper: with a rule off the states may have no end.
 fn both<P: Protocol, R>(
@@ -340,10 +349,7 @@ where
     let limits = vec![limit.clone(), whole.clone()];
     let _watch = Watch::over(limits, deadline, options.memory_bytes_max);
     let scenario = &world.world().scenario;
-    let sought = match &scenario.expect {
-        Expect::Violates(property) => safety_index::<P>(property).map_or(Sought::None, Sought::Of),
-        Expect::Holds => Sought::Any,
-    };
+    let sought = sought::<P>(scenario);
     let expected = scenario.distinct.filter(|_| options.as_declared && options.reduced);
     let progress = Progress::new(&scenario.name, expected, limit.clone());
     let bound = Bound { first_violation: sought, depth_max: options.depth };

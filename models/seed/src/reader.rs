@@ -73,6 +73,11 @@ impl Reader {
     }
 
     fn on_call(&mut self, call: Call, out: &mut Vec<Output>) {
+        // Nobody waits for the answer to an earlier call any more.
+        let newer = |known: &Call| known.number > call.number;
+        if self.calls.get(&call.instance).is_some_and(newer) {
+            return;
+        }
         let reads = self.setting.design == Design::Filter || self.hosts.is_empty();
         if reads {
             let read = Letter::Read(call.instance);

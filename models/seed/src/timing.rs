@@ -125,7 +125,9 @@ fn audit(world: &World<Seed>, view: &impl View<Seed>, at: Address) -> Firing {
     if !view.processes().any(|(_, process)| keeps(process)) {
         return Firing::Not;
     }
-    let comes = tables.instances.values().any(|instance| !instance.state.is_over());
+    let sought = |state: State| matches!(state, State::Seeking | State::Called(_));
+    let comes = tables.instances.values().any(|instance| sought(instance.state))
+        || view.in_flight().any(|datagram| datagram.dst == at.actor);
     let early = comes && world.scenario.timers != Timers::Any;
     if early { Firing::Fault(Fault::Early) } else { Firing::Fair }
 }

@@ -49,6 +49,11 @@ impl Writer {
         match event {
             Event::Letter(_, Letter::Call(call)) => {
                 let (rows, instance) = (Map::default(), call.instance);
+                // Nobody waits for the answer to an earlier call any more.
+                let newer = |known: &Search| known.call.number > call.number;
+                if self.searches.get(&instance).is_some_and(newer) {
+                    return;
+                }
                 self.searches.insert(instance, Search { call, rows, host: None, conflicts: 0 });
                 post(Letter::Read(instance), out);
             }
