@@ -198,6 +198,9 @@ struct Walks<'a, P> {
 /// Walks are handed out to threads so many at a time.
 const BLOCK: u64 = 16;
 
+/// What some walks came to, and why they ended early, if so.
+type Block<P> = (Tally<P>, Option<Stop>);
+
 impl<P: Protocol> Walks<'_, P> {
     fn walk(&self, plan: &Plan) -> Walked<P> {
         walk(plan, self.sought)
@@ -208,7 +211,7 @@ impl<P: Protocol> Walks<'_, P> {
         let (first, last) = (*self.options.numbers.start(), *self.options.numbers.end());
         let next = AtomicU64::new(first);
         let wrong = AtomicU64::new(u64::MAX);
-        let blocks: Mutex<BTreeMap<u64, (Tally<P>, Option<Stop>)>> = Mutex::default();
+        let blocks: Mutex<BTreeMap<u64, Block<P>>> = Mutex::default();
         let work = || {
             loop {
                 let start = next.fetch_add(BLOCK, Ordering::Relaxed);
@@ -242,7 +245,7 @@ impl<P: Protocol> Walks<'_, P> {
     }
 
     /// Some walks, in order, up to the first that goes wrong.
-    fn block(&self, numbers: RangeInclusive<u64>, wrong: &AtomicU64) -> (Tally<P>, Option<Stop>) {
+    fn block(&self, numbers: RangeInclusive<u64>, wrong: &AtomicU64) -> Block<P> {
         let mut tally = Tally::new();
         let heals = !matches!(self.sought, Sought::Safety(_));
         for number in numbers {

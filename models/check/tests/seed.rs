@@ -7,6 +7,8 @@ use counterfoil_seed::{Design, Seed};
 use counterfoil_world::{Expect, Scenario, Trace, replay};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::process::Command;
+use tempfile::TempDir;
 
 /// The flaws that lie in the protocols and must be found.
 const FLAWS: [&str; 21] = [
@@ -89,4 +91,51 @@ fn every_violation_is_kept_and_still_there() {
     let files = suite::files(&folder(), ".itf.json").unwrap();
     let names = files.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
     assert_eq!(names.collect::<BTreeSet<String>>(), kept, "and no others are");
+}
+
+/// The code and the complaint of a command.
+fn complaint(words: &str) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_check"));
+    let output = command.args(words.split_whitespace()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn the_protocol_of_a_trace_is_looked_at_first() {
+    let kept = folder().join("no_exception__shared_old_duplicate.itf.json");
+    assert_eq!(complaint(&format!("replay {}", kept.display())), (Some(0), String::new()));
+    let (code, why) = complaint(&format!("replay {} --on cluster", kept.display()));
+    assert!(code == Some(2) && why.contains("is of the protocol shared_2016"), "{code:?} {why}");
+    let out = TempDir::new().unwrap();
+    let other = out.path().join("other.itf.json");
+    let text = std::fs::read_to_string(&kept).unwrap();
+    std::fs::write(&other, text.replace("\"protocol\":\"shared_2016\"", "\"protocol\":\"none\""))
+        .unwrap();
+    for words in ["replay", "explain", "minimise"] {
+        let (code, why) = complaint(&format!("{words} {}", other.display()));
+        let told = why.contains("is of the protocol none, and there is no such protocol");
+        assert!(code == Some(5) && told, "{words}: {code:?} {why}");
+    }
+}
+
+#[test]
+fn what_a_protocol_has_not_is_a_usage_error() {
+    for (words, told) in [
+        ("run shared_places last_slot_race", "last_slot_race is of the protocol counterfoil"),
+        ("run shared_places --without node_judges_claims", "the protocol has no such rule"),
+        ("run shared_places --property groups_are_kept", "the protocol has no such property"),
+        ("run last_slot_race --property gaps_close", "the protocol has no such property"),
+    ] {
+        let (code, why) = complaint(words);
+        assert!(code == Some(2) && why.contains(told), "{words}: {code:?} {why}");
+    }
+    let out = TempDir::new().unwrap();
+    let file = out.path().join("scenario.toml");
+    std::fs::write(
+        &file,
+        "question = \"?\"\nexpect = \"holds\"\nprotocol = \"none\"\n[inventory]\nVCPU = 1\n",
+    )
+    .unwrap();
+    let (code, why) = complaint(&format!("run {}", file.display()));
+    assert!(code == Some(2) && why.contains("scenario.toml:3: there is no protocol"), "{why}");
 }

@@ -379,10 +379,8 @@ impl Scenario {
             Lapses::Free => ", free lapse",
             Lapses::Budget => "",
         };
-        let protocol = match self.protocol {
-            Design::Counterfoil => String::new(),
-            other => format!("{}: ", other.name()),
-        };
+        let is_ours = self.protocol == Design::default();
+        let protocol = if is_ours { String::new() } else { format!("{}: ", self.protocol.name()) };
         format!(
             "{protocol}{} x {} x {}, {clients}, {network}, {timers}{lapses}, {faults}{names}",
             self.schedulers,

@@ -3,16 +3,19 @@
 //! A trace is a file of the Informal Trace Format with one section more, `#check`. The states in it
 //! are for other tools and for comparing; the scenario and the actions alone rebuild them.
 
+mod open;
+
 use crate::cluster::{Action, Cluster};
 use crate::itf;
 use crate::protocol::Protocol;
 use crate::replay::{Outcome, Replay, replay};
 use crate::scenario::{Design, Outside, Scenario};
 use counterfoil_protocol::{Actor, Address, Rule};
+pub use open::protocol_of;
+use open::{Opened, opened, read};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The version of the section `#check` that is written, and the latest that is read.
@@ -182,15 +185,6 @@ pub enum TraceError {
         /// Why.
         source: std::io::Error,
     },
-}
-
-/// What is read of a file. The states may be many and large, and are only looked at one by one.
-#[derive(Deserialize)]
-struct File<'a> {
-    #[serde(rename = "#check")]
-    check: Option<Value>,
-    #[serde(borrow)]
-    states: Option<&'a RawValue>,
 }
 
 /// What is read of the section `#check`.
@@ -368,61 +362,6 @@ impl<P: Protocol> Trace<P> {
             stored,
         })
     }
-}
-
-/// The protocol that a trace is of.
-pub fn protocol_of(path: &Path) -> Result<Design, TraceError> {
-    let bytes = read(path)?;
-    opened(path, &bytes).map(|opened| opened.protocol)
-}
-
-/// A file that was written by the checker, as far as it is the same for every protocol.
-struct Opened<'a> {
-    section: Value,
-    protocol: Design,
-    states: Option<&'a RawValue>,
-}
-
-fn opened<'a>(path: &Path, bytes: &'a [u8]) -> Result<Opened<'a>, TraceError> {
-    let to = || path.to_owned();
-    let file: File = serde_json::from_slice(bytes).map_err(|source| {
-        if source.is_eof() {
-            TraceError::Truncated { path: to(), source }
-        } else if source.is_data() {
-            TraceError::NoTrace { path: to() }
-        } else {
-            TraceError::Damaged { path: to(), source }
-        }
-    })?;
-    let section = file.check.unwrap_or_default();
-    let version = section.get("version").and_then(Value::as_u64);
-    let version = version.ok_or_else(|| TraceError::NoTrace { path: to() })?;
-    if version == 0 {
-        return Err(TraceError::NoTrace { path: to() });
-    }
-    if version > VERSION {
-        return Err(TraceError::Newer { path: to(), version });
-    }
-    // One that does not say is of the protocol that was the only one once.
-    let named = section.get("scenario").and_then(|scenario| scenario.get("protocol"));
-    let protocol = match named.and_then(Value::as_str) {
-        None => Design::default(),
-        Some(name) => Design::named(name)
-            .ok_or_else(|| TraceError::NoSuchProtocol { path: to(), protocol: name.to_owned() })?,
-    };
-    Ok(Opened { section, protocol, states: file.states })
-}
-
-/// The file, if it is no larger than a trace can be; whatever it says of its length.
-fn read(path: &Path) -> Result<Vec<u8>, TraceError> {
-    let failed = |source| TraceError::Read { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > BYTES_MAX {
-        return Err(TraceError::TooLarge { path: path.to_owned() });
-    }
-    Ok(bytes)
 }
 
 /// What a scenario has more of than it may: reading one rules that out, and a trace may have been

@@ -265,13 +265,13 @@ impl<'a> Seen<'a> {
     fn answers_are_true(&self, history: &History) -> Judged {
         let (scheduler, call, None) = self.picked()? else { return None };
         let mut judged = false;
-        for (node, used, capacity, claims) in hosts(self.step.before?) {
+        for Known { node, used, capacity, own } in hosts(self.step.before?) {
             if call.tried.contains(&node) {
                 continue;
             }
             judged = true;
             let Some(dead) = history.dead.get(&(scheduler, node)) else { continue };
-            let nobody = claims.iter().filter(|(instance, _)| dead.contains(instance));
+            let nobody = own.iter().filter(|(instance, _)| dead.contains(instance));
             let hidden = Amounts::sum(nobody.map(|(_, amounts)| amounts));
             let without = used.minus(&hidden).plus(&call.amounts);
             if !hidden.is_nothing() && without.is_within(&capacity) {
@@ -321,27 +321,35 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// What a scheduler knows of every host that it may select: what is used and may be, and what of that it
-/// has set aside itself.
-fn hosts(process: &Process) -> Vec<(NodeId, Amounts, Amounts, Vec<(RequestId, Amounts)>)> {
+/// What a scheduler knows of a host that it may select.
+struct Known {
+    node: NodeId,
+    used: Amounts,
+    capacity: Amounts,
+    /// What of that it has set aside itself, and for what.
+    own: Vec<(RequestId, Amounts)>,
+}
+
+/// What a scheduler knows of every host that it may select.
+fn hosts(process: &Process) -> Vec<Known> {
     match process {
         Process::Shared(scheduler) => {
             let active = scheduler.nodes.iter().filter(|(_, remote)| remote.peer.is_active());
-            active
-                .filter_map(|(node, remote)| {
-                    let view = remote.view.as_ref()?;
-                    let claims = remote.claims().map(|of| (of.instance, of.amounts.clone()));
-                    Some((*node, view.used.clone(), view.capacity.clone(), claims.collect()))
-                })
-                .collect()
+            let known = active.filter_map(|(node, remote)| {
+                let view = remote.view.clone()?;
+                let own = remote.claims().map(|of| (of.instance, of.amounts.clone())).collect();
+                Some(Known { node: *node, used: view.used, capacity: view.capacity, own })
+            });
+            known.collect()
         }
         Process::Reader(scheduler) => {
             let up = scheduler.hosts.iter().filter(|(_, entry)| entry.row.up);
-            up.map(|(node, entry)| {
-                let placed = entry.placed.iter().map(|(instance, of)| (*instance, of.clone()));
-                (*node, entry.used(), entry.row.host.capacity.clone(), placed.collect())
-            })
-            .collect()
+            let known = up.map(|(node, entry)| {
+                let capacity = entry.row.host.capacity.clone();
+                let own = entry.placed.iter().map(|(id, of)| (*id, of.clone())).collect();
+                Known { node: *node, used: entry.used(), capacity, own }
+            });
+            known.collect()
         }
         Process::Writer(_) | Process::Node(_) | Process::Conductor(_) => Vec::new(),
     }
