@@ -99,18 +99,20 @@ pub struct Fact {
 }
 
 impl Violation {
-    fn new(clause: impl Into<String>) -> Self {
+    /// Of a clause without values.
+    pub fn new(clause: impl Into<String>) -> Self {
         Violation { clause: clause.into(), facts: Vec::new() }
     }
 
-    fn fact(mut self, name: &str, value: impl fmt::Debug, path: Vec<String>) -> Self {
+    /// The same with a value of this name, which stands at the end of `path`.
+    pub fn fact(mut self, name: &str, value: impl fmt::Debug, path: Vec<String>) -> Self {
         self.facts.push(Fact { name: name.to_owned(), value: format!("{value:?}"), path });
         self
     }
 }
 
 /// The way to a value from `actor` down.
-fn path(actor: Actor, fields: &[&dyn fmt::Display]) -> Vec<String> {
+pub fn path(actor: Actor, fields: &[&dyn fmt::Display]) -> Vec<String> {
     std::iter::once(actor.to_string()).chain(fields.iter().map(ToString::to_string)).collect()
 }
 

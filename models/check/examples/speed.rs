@@ -9,7 +9,7 @@ use counterfoil_check::run::{Answer, Make, Options, run};
 use counterfoil_check::suite::{Suite, find};
 use counterfoil_check::walks;
 use counterfoil_protocol::Rule;
-use counterfoil_world::{Expect, Scenario};
+use counterfoil_world::{Counterfoil, Expect, Scenario};
 use std::error::Error;
 use std::process::Command;
 use std::time::Instant;
@@ -52,7 +52,7 @@ fn options(make: Make, threads: usize) -> Options {
 /// One search in this process: seconds, transitions, distinct states and bytes of both engines.
 fn search(scenario: &Scenario, make: &str, threads: usize) -> Result<(), Box<dyn Error>> {
     let make = MAKES.into_iter().find(|known| known.name() == make).ok_or("no such world")?;
-    let report = run(scenario, &options(make, threads))?;
+    let report = run::<Counterfoil>(scenario, &options(make, threads))?;
     assert!(report.is_expected(), "{:?}", report.findings);
     let Answer { time, states, distinct, grown_bytes, stateright, .. } = report.answer;
     println!("{} {states} {distinct} {grown_bytes}", time.as_secs_f64());
@@ -113,7 +113,7 @@ fn counterexamples() -> Result<(), Box<dyn Error>> {
         let Expect::Violates(property) = &scenario.expect else {
             return Err(format!("{}: expects no violation", scenario.name).into());
         };
-        let answer = run(&scenario, &options(Make::Interned, 1))?.answer;
+        let answer = run::<Counterfoil>(&scenario, &options(Make::Interned, 1))?.answer;
         let how = walks::Options {
             seed: 1,
             numbers: 1..=WALKS_MAX,
@@ -124,7 +124,7 @@ fn counterexamples() -> Result<(), Box<dyn Error>> {
             limit: Limit::default(),
         };
         let started = Instant::now();
-        let report = walks::run(Some((&scenario, &scenario.name)), &how);
+        let report = walks::run::<Counterfoil>(Some((&scenario, &scenario.name)), &how);
         let walk = report.found.map_or("not found".to_owned(), |found| found.number.to_string());
         println!(
             "| {rule} | {property} | {:.3} | {:.3} | {} | {walk} | {} | {:.2} |",

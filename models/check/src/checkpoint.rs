@@ -2,7 +2,7 @@
 
 use crate::explore::{Exploration, Search};
 use counterfoil_world::interned::{State, StoredState};
-use counterfoil_world::{Counterfoil, Interned, Scenario};
+use counterfoil_world::{Interned, Protocol, Scenario};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -67,11 +67,11 @@ pub enum CheckpointError {
 const MAGIC: &[u8; 24] = b"counterfoil checkpoint 1";
 
 /// Keeps a search. The file is whole at any time: it is written beside and then renamed.
-pub fn keep(
+pub fn keep<P: Protocol>(
     path: &Path,
     which: &Which,
-    world: &Interned<Counterfoil>,
-    search: &Search<Interned<Counterfoil>>,
+    world: &Interned<P>,
+    search: &Search<Interned<P>>,
 ) -> Result<(), CheckpointError> {
     let failed = |source| CheckpointError::Io { path: path.to_owned(), source };
     let beside = path.with_extension("part");
@@ -93,11 +93,11 @@ pub fn keep(
 }
 
 /// The search that a file holds, if it is this one.
-pub fn resume(
+pub fn resume<P: Protocol>(
     path: &Path,
     which: &Which,
-    world: &mut Interned<Counterfoil>,
-) -> Result<Search<Interned<Counterfoil>>, CheckpointError> {
+    world: &mut Interned<P>,
+) -> Result<Search<Interned<P>>, CheckpointError> {
     let failed = |source| CheckpointError::Io { path: path.to_owned(), source };
     let damaged = |source| CheckpointError::Damaged { path: path.to_owned(), source };
     let mut file = BufReader::new(File::open(path).map_err(failed)?);
@@ -121,7 +121,7 @@ pub fn resume(
         let state: StoredState = get(&mut file).map_err(damaged)?;
         queue.push_back(State::from(state));
     }
-    let mut seen: Exploration<Counterfoil> = get(&mut file).map_err(damaged)?;
+    let mut seen: Exploration<P> = get(&mut file).map_err(damaged)?;
     seen.index();
     Ok(Search { seen, queue })
 }
@@ -153,6 +153,7 @@ mod tests {
     use super::*;
     use crate::explore::{Bound, begin, explore, go_on};
     use crate::progress::{Limit, Progress, Stop};
+    use counterfoil_world::Counterfoil;
     use counterfoil_world::World;
 
     fn world(scenario: &Scenario) -> Interned<Counterfoil> {

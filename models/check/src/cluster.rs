@@ -182,6 +182,7 @@ impl Driving {
                 | Outside::Drain(_)
                 | Outside::Undrain(_)
                 | Outside::Inventory(..)
+                | Outside::Disable(_)
                 | Outside::Leave(_) => {
                     Err(Stop::Unlike(format!("outside input {index} would change nothing")))
                 }

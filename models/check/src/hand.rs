@@ -1,16 +1,16 @@
 //! Exploring by hand: choose actions, undo, walk at random.
 
 use counterfoil_world::replay::describe;
-use counterfoil_world::{Cluster, Counterfoil, Protocol, World};
+use counterfoil_world::{Cluster, Protocol, World};
 use std::io::{BufRead, Write};
 
 /// Lets a person choose actions, reading commands from `input` and answering on `output`.
-pub fn explore(
-    world: &World<Counterfoil>,
+pub fn explore<P: Protocol>(
+    world: &World<P>,
     input: impl BufRead,
     mut output: impl Write,
 ) -> std::io::Result<()> {
-    let mut way: Vec<Cluster<Counterfoil>> = vec![world.initial()];
+    let mut way: Vec<Cluster<P>> = vec![world.initial()];
     writeln!(output, "{}: {}", world.scenario.name, world.scenario.bounds())?;
     writeln!(output, "NUMBER choose · u undo · r N walk N steps at random · s state · q quit")?;
     show(world, &way, &mut output)?;
@@ -49,19 +49,19 @@ pub fn explore(
     Ok(())
 }
 
-fn show(
-    world: &World<Counterfoil>,
-    way: &[Cluster<Counterfoil>],
+fn show<P: Protocol>(
+    world: &World<P>,
+    way: &[Cluster<P>],
     output: &mut impl Write,
 ) -> std::io::Result<()> {
     let now = &way[way.len() - 1];
     writeln!(output, "\nstep {}", way.len() - 1)?;
     for (property, violation) in now.violated.iter() {
-        let name = Counterfoil::safety()[*property].name;
+        let name = P::safety()[*property].name;
         writeln!(output, "✗ {name} is violated: {}", violation.clause)?;
     }
-    for (index, property) in Counterfoil::liveness().iter().enumerate() {
-        if let Some(unmet) = Counterfoil::goal(world, now, index) {
+    for (index, property) in P::liveness().iter().enumerate() {
+        if let Some(unmet) = P::goal(world, now, index) {
             writeln!(output, "  {} not yet: {}", property.name, unmet().clause)?;
         }
     }
@@ -73,9 +73,9 @@ fn show(
 }
 
 /// Walks at random, with a fixed seed: the same commands give the same walk.
-fn walk(
-    world: &World<Counterfoil>,
-    way: &mut Vec<Cluster<Counterfoil>>,
+fn walk<P: Protocol>(
+    world: &World<P>,
+    way: &mut Vec<Cluster<P>>,
     steps: usize,
     output: &mut impl Write,
 ) -> std::io::Result<()> {

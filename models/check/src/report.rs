@@ -2,18 +2,18 @@
 
 use crate::progress::Stop;
 use crate::run::{Answer, Report};
-use counterfoil_protocol::{Guard, Notice, Rule};
+use crate::suite;
+use counterfoil_protocol::Rule;
 use counterfoil_world::protocol::Protocol;
-use counterfoil_world::{Action, Counterfoil, Coverage, Expect};
+use counterfoil_world::{Action, Coverage, Expect};
 use serde_json::{Value, json};
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// What all scenarios came to.
-pub struct Summary {
+pub struct Summary<P: Protocol> {
     /// What was run.
-    pub reports: Vec<Report>,
+    pub reports: Vec<Report<P>>,
     /// Saved traces: how many still violate, how many still hold.
     pub traces: Option<TraceCounts>,
     /// Whether the whole suite was run: only then can coverage be judged.
@@ -50,7 +50,7 @@ pub enum Verdict {
     Inconclusive,
 }
 
-impl Summary {
+impl<P: Protocol> Summary<P> {
     /// What is said of all together.
     pub fn verdict(&self) -> Verdict {
         let traces = self.traces.as_ref().is_some_and(|traces| !traces.findings.is_empty());
@@ -65,12 +65,12 @@ impl Summary {
     }
 
     /// Of everything, broken scenarios included.
-    fn coverage(&self) -> Coverage<Notice> {
+    fn coverage(&self) -> Coverage<P::Arm> {
         self.merged(|_| true)
     }
 
-    fn merged(&self, of: impl Fn(&Report) -> bool) -> Coverage<Notice> {
-        let mut all = Coverage::new::<Counterfoil>();
+    fn merged(&self, of: impl Fn(&Report<P>) -> bool) -> Coverage<P::Arm> {
+        let mut all = Coverage::new::<P>();
         self.reports.iter().filter(|r| of(r)).for_each(|r| all.merge(&r.answer.coverage));
         all
     }
@@ -79,22 +79,22 @@ impl Summary {
     fn gaps(&self) -> Vec<String> {
         let coverage = self.coverage();
         let mut gaps = Vec::new();
-        for kind in Action::<Counterfoil>::KINDS {
+        for kind in Action::<P>::KINDS {
             if !coverage.actions.contains_key(kind) {
                 gaps.push(format!("action {kind} never happened"));
             }
         }
-        for (name, seen) in Counterfoil::witnesses().iter().zip(&coverage.witnesses) {
+        for (name, seen) in P::witnesses().iter().zip(&coverage.witnesses) {
             if *seen == 0 {
                 gaps.push(format!("{name} was never seen"));
             }
         }
-        for rule in Rule::ALL {
-            if self.breaks(rule).is_none() {
+        for rule in P::rules() {
+            if self.breaks(*rule).is_none() {
                 gaps.push(format!("no scenario needs the rule {rule}"));
             }
         }
-        for (name, _, _) in properties() {
+        for (name, _, _) in properties::<P>() {
             if self.broken_by(name).is_empty() {
                 gaps.push(format!("no scenario breaks {name}"));
             }
@@ -104,7 +104,7 @@ impl Summary {
 
     /// The scenarios that break a property, as they should.
     fn broken_by(&self, property: &str) -> Vec<&str> {
-        let breaks = |report: &&Report| match &report.scenario.expect {
+        let breaks = |report: &&Report<P>| match &report.scenario.expect {
             Expect::Violates(expected) => expected == property && report.is_expected(),
             Expect::Holds => false,
         };
@@ -112,8 +112,8 @@ impl Summary {
     }
 
     /// The scenario that shows what goes wrong without a rule.
-    fn breaks(&self, rule: Rule) -> Option<&Report> {
-        let without = |report: &&Report| {
+    fn breaks(&self, rule: Rule) -> Option<&Report<P>> {
+        let without = |report: &&Report<P>| {
             report.scenario.without == [rule]
                 && matches!(report.scenario.expect, Expect::Violates(_))
                 && report.is_expected()
@@ -126,25 +126,19 @@ impl Summary {
     /// Decisions of which some outcome was never seen.
     fn one_sided(&self) -> Vec<String> {
         let coverage = self.coverage();
-        Guard::ALL
-            .iter()
-            .filter_map(|guard| {
-                let arms = || Notice::ALL.iter().filter(|arm| arm.guard() == *guard);
-                let unseen: Vec<String> = arms()
-                    .filter(|arm| !coverage.arms.contains_key(arm))
-                    .map(|arm| format!("{arm:?}"))
-                    .collect();
-                (!unseen.is_empty())
-                    .then(|| format!("{}: never {}", guard.name(), unseen.join(", ")))
-            })
-            .collect()
+        let unseen = |(decision, arms): (&str, Vec<P::Arm>)| {
+            let unseen = arms.iter().filter(|arm| !coverage.arms.contains_key(arm));
+            let unseen: Vec<String> = unseen.map(|arm| format!("{arm:?}")).collect();
+            (!unseen.is_empty()).then(|| format!("{decision}: never {}", unseen.join(", ")))
+        };
+        P::decisions().into_iter().filter_map(unseen).collect()
     }
 
     /// As JSON.
     pub fn json(&self) -> Value {
         let holding = self.merged(|report| report.scenario.without.is_empty());
         let coverage = self.coverage();
-        let properties: Vec<Value> = properties()
+        let properties: Vec<Value> = properties::<P>()
             .map(|(name, kind, index)| {
                 json!({
                     "name": name,
@@ -154,7 +148,7 @@ impl Summary {
                 })
             })
             .collect();
-        let rules: Vec<Value> = Rule::ALL
+        let rules: Vec<Value> = P::rules()
             .iter()
             .map(|rule| {
                 let report = self.breaks(*rule);
@@ -166,11 +160,11 @@ impl Summary {
                 })
             })
             .collect();
-        let actions: Vec<Value> = Action::<Counterfoil>::KINDS
+        let actions: Vec<Value> = Action::<P>::KINDS
             .iter()
             .map(|kind| json!({ "name": kind, "fired": coverage.actions.get(*kind).unwrap_or(&0) }))
             .collect();
-        let witnesses: Vec<Value> = Counterfoil::witnesses()
+        let witnesses: Vec<Value> = P::witnesses()
             .iter()
             .zip(&coverage.witnesses)
             .map(|(name, seen)| json!({ "name": name, "seen": seen }))
@@ -196,7 +190,7 @@ impl Summary {
         })
     }
 
-    fn scenario(&self, report: &Report) -> Value {
+    fn scenario(&self, report: &Report<P>) -> Value {
         let judgement = report.answer.judgement.as_ref();
         json!({
             "name": report.scenario.name,
@@ -234,7 +228,7 @@ impl Summary {
     }
 
     /// What each engine saw in one representation.
-    fn engines(&self, answer: &Answer) -> [Value; 2] {
+    fn engines(&self, answer: &Answer<P>) -> [Value; 2] {
         let seconds = |time: Duration| (!self.no_timing).then_some(time.as_secs_f64());
         let theirs = &answer.stateright;
         [
@@ -322,7 +316,7 @@ impl Summary {
         let holding = self.merged(|report| report.scenario.without.is_empty());
         let coverage = self.coverage();
         let _ = writeln!(text, "  {:<32} {:<18} BROKEN BY", "PROPERTY", "PREMISE TRUE IN");
-        for (name, kind, index) in properties() {
+        for (name, kind, index) in properties::<P>() {
             let share = share(premise(&holding, kind, index), holding.steps);
             let broken_by = self.broken_by(name).join(", ");
             let premise = if kind == "safety" {
@@ -349,9 +343,9 @@ impl Summary {
             "  healed in at most {} fault-free steps · {livelocks} livelocks under weak fairness",
             heal.unwrap_or(0)
         );
-        let kinds = Action::<Counterfoil>::KINDS;
+        let kinds = Action::<P>::KINDS;
         let fired = kinds.iter().filter(|kind| coverage.actions.contains_key(**kind)).count();
-        let needed = Rule::ALL.iter().filter(|rule| self.breaks(**rule).is_some()).count();
+        let needed = P::rules().iter().filter(|rule| self.breaks(**rule).is_some()).count();
         let seen = coverage.witnesses.iter().filter(|seen| **seen > 0).count();
         let one_sided = self.one_sided();
         let _ = writeln!(
@@ -359,10 +353,10 @@ impl Summary {
             "  ACTIONS {fired} of {} happened · RULES {needed} of {} needed · WITNESSES {seen} of {} \
              seen · GUARDS {} of {} seen every way",
             kinds.len(),
-            Rule::ALL.len(),
+            P::rules().len(),
             coverage.witnesses.len(),
-            Guard::ALL.len() - one_sided.len(),
-            Guard::ALL.len()
+            P::decisions().len() - one_sided.len(),
+            P::decisions().len()
         );
         for guard in one_sided {
             let _ = writeln!(text, "    {guard}");
@@ -403,14 +397,14 @@ impl Summary {
 }
 
 /// Every property: name, kind, index among its kind.
-fn properties() -> impl Iterator<Item = (&'static str, &'static str, usize)> {
-    let safety = Counterfoil::safety().iter().enumerate().map(|(i, p)| (p.name, "safety", i));
-    let live = Counterfoil::liveness().iter().enumerate().map(|(i, p)| (p.name, "liveness", i));
+fn properties<P: Protocol>() -> impl Iterator<Item = (&'static str, &'static str, usize)> {
+    let safety = P::safety().iter().enumerate().map(|(i, p)| (p.name, "safety", i));
+    let live = P::liveness().iter().enumerate().map(|(i, p)| (p.name, "liveness", i));
     safety.chain(live)
 }
 
 /// How often the premise of a safety property was true, or a liveness goal was still unmet.
-fn premise(coverage: &Coverage<Notice>, kind: &str, index: usize) -> u64 {
+fn premise<A: Ord>(coverage: &Coverage<A>, kind: &str, index: usize) -> u64 {
     if kind == "safety" { coverage.premises[index] } else { coverage.unmet[index] }
 }
 
@@ -424,11 +418,11 @@ fn risk(distinct: u64) -> f64 {
 }
 
 /// The saved trace of the violation that a scenario shows, if there is one.
-fn kept_trace(report: &Report) -> Option<String> {
+fn kept_trace<P: Protocol>(report: &Report<P>) -> Option<String> {
     let found = report.answer.trace.as_ref()?;
     let name = trace_name(&found.trace.property, &report.scenario.name);
-    let kept: PathBuf = crate::suite::traces_folder().join(&name);
-    kept.exists().then(|| format!("traces/{name}"))
+    let folder = suite::traces_of(report.scenario.protocol);
+    suite::root().join(folder).join(&name).exists().then(|| format!("{folder}/{name}"))
 }
 
 /// The name of the file for a violation that a scenario shows.
@@ -437,7 +431,7 @@ pub fn trace_name(property: &str, scenario: &str) -> String {
 }
 
 /// How many states another make counts.
-fn compared(reference: &Answer, other: &Answer) -> String {
+fn compared<P: Protocol>(reference: &Answer<P>, other: &Answer<P>) -> String {
     let (all, counted) = (reference.distinct, other.distinct);
     let factor = |more: u64, fewer: u64| more as f64 / fewer.max(1) as f64;
     let than = if counted <= all {

@@ -9,11 +9,10 @@ use crate::checkpoint::{self, Checkpoint, CheckpointError, Which};
 use crate::convergence::{self, Judgement};
 use crate::explore::{Bound, Exploration, Sought, begin, explore, go_on};
 use crate::progress::{Limit, Progress, Stop, Watch, resident_bytes};
-use counterfoil_protocol::Notice;
 use counterfoil_world::cluster::Reductions;
 use counterfoil_world::protocol::Protocol;
 use counterfoil_world::{
-    Counterfoil, Coverage, Expect, Interned, Plain, Representation, Scenario, Trace, World,
+    Coverage, Expect, Interned, Plain, Representation, Scenario, Trace, World,
 };
 use findings::findings;
 use std::collections::BTreeSet;
@@ -85,7 +84,7 @@ impl Make {
     }
 
     /// The world of states of this make that are numbers.
-    fn interned(self, mut world: World<Counterfoil>, seed: u64) -> Interned<Counterfoil> {
+    fn interned<P: Protocol>(self, mut world: World<P>, seed: u64) -> Interned<P> {
         world.reductions.in_order &= self != Make::AnyOrder;
         world.reductions.spent &= self != Make::SpentKept;
         match self {
@@ -98,13 +97,13 @@ impl Make {
 }
 
 /// What came of a scenario.
-pub struct Report {
+pub struct Report<P: Protocol> {
     /// The scenario.
     pub scenario: Scenario,
     /// What the first of the representations gave.
-    pub answer: Answer,
+    pub answer: Answer<P>,
     /// What each of the others gave.
-    pub others: Vec<Answer>,
+    pub others: Vec<Answer<P>>,
     /// How long it took.
     pub time: Duration,
     /// What is not as it should be; empty if all is.
@@ -112,7 +111,7 @@ pub struct Report {
 }
 
 /// What both engines found in one representation.
-pub struct Answer {
+pub struct Answer<P: Protocol> {
     /// What states were made of.
     pub make: Make,
     /// The properties that are violated, as far as was explored.
@@ -134,20 +133,20 @@ pub struct Answer {
     /// What stateright saw.
     pub stateright: Seen,
     /// What was covered.
-    pub coverage: Coverage<Notice>,
+    pub coverage: Coverage<P::Arm>,
     /// The calmest of the shortest runs to the violation.
-    pub trace: Option<Found>,
+    pub trace: Option<Found<P>>,
 }
 
 /// A run to a violation.
-pub struct Found {
+pub struct Found<P: Protocol> {
     /// The run.
-    pub trace: Trace<Counterfoil>,
+    pub trace: Trace<P>,
     /// How often its actor changes.
     pub changes: usize,
 }
 
-impl Report {
+impl<P: Protocol> Report<P> {
     /// Whether everything is as the scenario says.
     pub fn is_expected(&self) -> bool {
         self.findings.is_empty()
@@ -181,7 +180,7 @@ impl Report {
     }
 }
 
-impl Answer {
+impl<P: Protocol> Answer<P> {
     /// Whether the search ended because something ran out: it says nothing of the rest.
     fn is_cut_off(&self) -> bool {
         [self.stopped, self.stateright.stopped].into_iter().any(|stopped| match stopped {
@@ -204,10 +203,13 @@ fn chosen(scenario: &Scenario, violated: &BTreeSet<&'static str>) -> Option<&'st
 ///
 /// # Errors
 /// If a search is to go on that cannot.
-pub fn run(scenario: &Scenario, options: &Options) -> Result<Report, CheckpointError> {
+pub fn run<P: Protocol>(
+    scenario: &Scenario,
+    options: &Options,
+) -> Result<Report<P>, CheckpointError> {
     let started = Instant::now();
     let deadline = options.time.map(|time| started + time);
-    let mut world: World<Counterfoil> = World::new(scenario.clone());
+    let mut world: World<P> = World::new(scenario.clone());
     if !options.reduced {
         world.reductions = Reductions { spent: false, in_order: false };
     }
@@ -225,9 +227,9 @@ pub fn run(scenario: &Scenario, options: &Options) -> Result<Report, CheckpointE
             answer(*make, new, search, options, deadline)
         }
     });
-    let mut answers = answers.collect::<Result<Vec<Answer>, CheckpointError>>()?.into_iter();
+    let mut answers = answers.collect::<Result<Vec<Answer<P>>, CheckpointError>>()?.into_iter();
     let first = answers.next().expect("at least one representation");
-    let others: Vec<Answer> = answers.collect();
+    let others: Vec<Answer<P>> = answers.collect();
     let mut report = Report {
         scenario: scenario.clone(),
         answer: first,
@@ -240,13 +242,13 @@ pub fn run(scenario: &Scenario, options: &Options) -> Result<Report, CheckpointE
 }
 
 /// Explores with our own explorer; from where it was kept, and keeping it, if that is wanted.
-fn search(
+fn search<P: Protocol>(
     make: Make,
-    world: &mut Interned<Counterfoil>,
+    world: &mut Interned<P>,
     bound: Bound,
     progress: &Progress,
     options: &Options,
-) -> Result<Exploration<Counterfoil>, CheckpointError> {
+) -> Searched<P> {
     let Some(Checkpoint { file, resume }) = &options.checkpoint else {
         return Ok(explore(world, bound, progress));
     };
@@ -265,27 +267,27 @@ fn search(
 }
 
 /// Explores with both engines in one representation.
-fn answer<R>(
+fn answer<P: Protocol, R>(
     make: Make,
     new: impl Fn() -> R,
-    search: impl FnOnce(&mut R, Bound, &Progress) -> Searched,
+    search: impl FnOnce(&mut R, Bound, &Progress) -> Searched<P>,
     options: &Options,
     deadline: Option<Instant>,
-) -> Result<Answer, CheckpointError>
+) -> Result<Answer<P>, CheckpointError>
 where
-    R: Representation<Protocol = Counterfoil> + Send + 'static,
+    R: Representation<Protocol = P> + Send + 'static,
 {
     let mut world = new();
     let scenario = world.world().scenario.clone();
     let (ours, stateright, spent) = both(&mut world, &new, search, make, options, deadline)?;
     // Where names do not count, an action has no name either, and weak fairness speaks of actions.
     let named = make != Make::Symmetric;
-    let judgement = ours
-        .is_complete()
-        .then(|| convergence::judge(&ours.fair, &ours.goals, Counterfoil::liveness().len(), named));
-    let safety = ours.violated.keys().map(|index| Counterfoil::safety()[*index].name);
+    let is_judged = ours.is_complete() && !matches!(sought::<P>(&scenario), Sought::Of(_));
+    let judgement =
+        is_judged.then(|| convergence::judge(&ours.fair, &ours.goals, P::liveness().len(), named));
+    let safety = ours.violated.keys().map(|index| P::safety()[*index].name);
     let live = judgement.iter().flat_map(|judgement| {
-        let violated = judgement.violated.iter().zip(Counterfoil::liveness());
+        let violated = judgement.violated.iter().zip(P::liveness());
         violated.filter(|(state, _)| state.is_some()).map(|(_, property)| property.name)
     });
     let violated: BTreeSet<&'static str> = safety.chain(live).collect();
@@ -315,33 +317,39 @@ struct Spent {
 }
 
 /// What our own explorer saw.
-type Searched = Result<Exploration<Counterfoil>, CheckpointError>;
+type Searched<P> = Result<Exploration<P>, CheckpointError>;
 
-fn safety_index(property: &str) -> Option<usize> {
-    Counterfoil::safety().iter().position(|known| known.name == property)
+fn safety_index<P: Protocol>(property: &str) -> Option<usize> {
+    P::safety().iter().position(|known| known.name == property)
+}
+
+/// Which violation of safety ends the search in a scenario. Where it is that of one property, liveness is
+/// not judged, however far the search goes.
+fn sought<P: Protocol>(scenario: &Scenario) -> Sought {
+    match &scenario.expect {
+        Expect::Violates(property) => safety_index::<P>(property).map_or(Sought::None, Sought::Of),
+        Expect::Holds => Sought::Any,
+    }
 }
 
 /// Explores with both engines. Where safety is violated, both go as deep as the first violation and
 /// no deeper: with a rule off the states may have no end.
-fn both<R>(
+fn both<P: Protocol, R>(
     world: &mut R,
     new: &impl Fn() -> R,
-    search: impl FnOnce(&mut R, Bound, &Progress) -> Searched,
+    search: impl FnOnce(&mut R, Bound, &Progress) -> Searched<P>,
     make: Make,
     options: &Options,
     deadline: Option<Instant>,
-) -> Result<(Exploration<Counterfoil>, Seen, Spent), CheckpointError>
+) -> Result<(Exploration<P>, Seen, Spent), CheckpointError>
 where
-    R: Representation<Protocol = Counterfoil> + Send + 'static,
+    R: Representation<Protocol = P> + Send + 'static,
 {
     let (limit, whole) = (Limit::default(), Limit::default());
     let limits = vec![limit.clone(), whole.clone()];
     let _watch = Watch::over(limits, deadline, options.memory_bytes_max);
     let scenario = &world.world().scenario;
-    let sought = match &scenario.expect {
-        Expect::Violates(property) => safety_index(property).map_or(Sought::None, Sought::Of),
-        Expect::Holds => Sought::Any,
-    };
+    let sought = sought::<P>(scenario);
     let expected = scenario.distinct.filter(|_| options.as_declared && options.reduced);
     let progress = Progress::new(&scenario.name, expected, limit.clone());
     let bound = Bound { first_violation: sought, depth_max: options.depth };
@@ -384,23 +392,23 @@ where
 }
 
 /// The calmest of the shortest runs to the violation of a property.
-fn found<R>(
+fn found<P: Protocol, R>(
     world: &mut R,
-    ours: &Exploration<Counterfoil>,
+    ours: &Exploration<P>,
     judgement: Option<&Judgement>,
     property: &str,
-) -> Option<Found>
+) -> Option<Found<P>>
 where
-    R: Representation<Protocol = Counterfoil>,
+    R: Representation<Protocol = P>,
 {
     let plain = world.world().clone();
-    if let Some(index) = safety_index(property) {
+    if let Some(index) = safety_index::<P>(property) {
         let depth = ours.depth_of(*ours.violated.get(&index)?);
         let calmest = calmest(&plain, depth, |cluster| cluster.violated.contains_key(&index))?;
         let trace = Trace::new(plain.scenario.clone(), property, calmest.steps);
         return Some(with_engine(trace, calmest.changes));
     }
-    let index = Counterfoil::liveness().iter().position(|known| known.name == property)?;
+    let index = P::liveness().iter().position(|known| known.name == property)?;
     let state = judgement?.violated[index]?;
     let (way, at) = ours.path(world, state);
     let is_there = world.cluster(&at);
@@ -415,7 +423,7 @@ where
     Some(with_engine(trace, calmest.changes))
 }
 
-fn with_engine(mut trace: Trace<Counterfoil>, changes: usize) -> Found {
+fn with_engine<P: Protocol>(mut trace: Trace<P>, changes: usize) -> Found<P> {
     trace.engine = "breadth first, then the calmest".to_owned();
     Found { trace, changes }
 }

@@ -1,6 +1,7 @@
 //! Which scenarios there are, and where they and the saved traces are kept.
 
 use clap::ValueEnum;
+use counterfoil_world::scenario::Design;
 use counterfoil_world::{Scenario, ScenarioError};
 use std::path::{Path, PathBuf};
 
@@ -33,9 +34,22 @@ pub fn scenarios_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios")
 }
 
-/// The folder of the saved traces.
+/// The folder that all is in.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The folder of the saved traces of the update/claim protocol.
 pub fn traces_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../traces")
+    root().join(traces_of(Design::Counterfoil))
+}
+
+/// The folder of the saved traces of a design, from the [`root`].
+pub fn traces_of(design: Design) -> &'static str {
+    match design {
+        Design::Counterfoil => "traces",
+        Design::Shared2016 | Design::Filter | Design::Caching | Design::Placement => "traces/seed",
+    }
 }
 
 /// The files of `folder` whose names end with `suffix`, in order.
@@ -61,17 +75,28 @@ pub enum Suite {
     Full,
     /// As far as a night goes.
     Nightly,
+    /// The designs of 2016, and what is wrong with them; ends within minutes.
+    Seed,
 }
 
 impl Suite {
     /// All of them.
-    pub const ALL: [Suite; 3] = [Suite::Quick, Suite::Full, Suite::Nightly];
+    pub const ALL: [Suite; 4] = [Suite::Quick, Suite::Full, Suite::Nightly, Suite::Seed];
 
     fn folder(self) -> PathBuf {
         match self {
             Suite::Quick => scenarios_folder(),
             Suite::Full => scenarios_folder().join("full"),
             Suite::Nightly => scenarios_folder().join("nightly"),
+            Suite::Seed => root().join("models/seed/scenarios"),
+        }
+    }
+
+    /// The folder of the traces that its scenarios found, from the [`root`].
+    pub fn traces(self) -> &'static str {
+        match self {
+            Suite::Quick | Suite::Full | Suite::Nightly => traces_of(Design::Counterfoil),
+            Suite::Seed => traces_of(Design::Shared2016),
         }
     }
 

@@ -9,13 +9,14 @@ pub mod command;
 mod told;
 
 use crate::progress::{Limit, Progress, Stop};
-use counterfoil_protocol::{Notice, Rule};
+use counterfoil_protocol::Rule;
 use counterfoil_world::minimise::{Budget, minimise};
 use counterfoil_world::scenario::Fault;
 use counterfoil_world::walk::plan::{NODES_MAX, REQUESTS_MAX, SCHEDULERS_MAX};
 use counterfoil_world::walk::{Plan, Plans, Sought, Walked, Wrong, shrink, walk};
-use counterfoil_world::{Counterfoil, Coverage, Expect, Scenario, Trace};
+use counterfoil_world::{Coverage, Expect, Protocol, Scenario, Trace};
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,7 +50,7 @@ impl Options {
 const SHRINK_TRIES_MAX: usize = 500;
 
 /// What all walks came to.
-pub struct Report {
+pub struct Report<P: Protocol> {
     /// Where; random clusters if nowhere.
     pub scenario: Option<Scenario>,
     /// How.
@@ -57,16 +58,16 @@ pub struct Report {
     /// What should come of it.
     pub expect: Expect,
     /// What was counted.
-    pub tally: Tally,
+    pub tally: Tally<P>,
     /// What went wrong first, if anything did.
-    pub found: Option<Found>,
+    pub found: Option<Found<P>>,
     /// Why fewer walks were taken, if so.
     pub stopped: Option<Stop>,
 }
 
 /// What was counted on walks.
 #[derive(Clone, Debug)]
-pub struct Tally {
+pub struct Tally<P: Protocol> {
     /// Walks.
     pub walks: u64,
     /// Actions, healing included.
@@ -84,11 +85,11 @@ pub struct Tally {
     /// How often each fault happened.
     pub faults: BTreeMap<Fault, u64>,
     /// What was covered.
-    pub coverage: Coverage<Notice>,
+    pub coverage: Coverage<P::Arm>,
 }
 
 /// A walk that went wrong.
-pub struct Found {
+pub struct Found<P: Protocol> {
     /// Which.
     pub number: u64,
     /// How many steps it took.
@@ -98,12 +99,12 @@ pub struct Found {
     /// What went wrong in that.
     pub wrong: Wrong,
     /// The least run to it.
-    pub trace: Trace<Counterfoil>,
+    pub trace: Trace<P>,
     /// What is known of its length.
     pub length: String,
 }
 
-impl Tally {
+impl<P: Protocol> Tally<P> {
     fn new() -> Self {
         Tally {
             walks: 0,
@@ -114,11 +115,11 @@ impl Tally {
             healing_max: 0,
             sizes: Default::default(),
             faults: BTreeMap::new(),
-            coverage: Coverage::new::<Counterfoil>(),
+            coverage: Coverage::new::<P>(),
         }
     }
 
-    fn add(&mut self, walked: &Walked<Counterfoil>, heals: bool) {
+    fn add(&mut self, walked: &Walked<P>, heals: bool) {
         let (steps, healing) = (walked.steps.len() as u64, walked.healing as u64);
         self.walks += 1;
         self.steps += steps;
@@ -139,7 +140,7 @@ impl Tally {
         self.coverage.merge(&walked.coverage);
     }
 
-    fn merge(&mut self, other: &Tally) {
+    fn merge(&mut self, other: &Tally<P>) {
         self.walks += other.walks;
         self.steps += other.steps;
         self.healing += other.healing;
@@ -157,7 +158,7 @@ impl Tally {
 }
 
 /// Takes walks in a scenario, which goes with how a command names it, or in random clusters.
-pub fn run(place: Option<(&Scenario, &str)>, options: &Options) -> Report {
+pub fn run<P: Protocol>(place: Option<(&Scenario, &str)>, options: &Options) -> Report<P> {
     let (scenario, named) = (place.map(|(scenario, _)| scenario), place.map(|(_, name)| name));
     let expect = match (scenario, &options.property) {
         (Some(scenario), _) => scenario.expect.clone(),
@@ -165,7 +166,7 @@ pub fn run(place: Option<(&Scenario, &str)>, options: &Options) -> Report {
         (None, None) => Expect::Holds,
     };
     let sought = match &expect {
-        Expect::Violates(property) => Sought::named::<Counterfoil>(property).unwrap_or(Sought::Any),
+        Expect::Violates(property) => Sought::named::<P>(property).unwrap_or(Sought::Any),
         Expect::Holds => Sought::Any,
     };
     let plans = match scenario {
@@ -174,7 +175,7 @@ pub fn run(place: Option<(&Scenario, &str)>, options: &Options) -> Report {
     };
     let name = scenario.map_or("random clusters", |scenario| &scenario.name);
     let progress = Progress::new(name, None, options.limit.clone());
-    let walks = Walks { plans, sought, options, progress };
+    let walks = Walks { plans, sought, options, progress, protocol: PhantomData::<P> };
     let (tally, wrong, stopped) = walks.all();
     walks.progress.clear();
     let mut found = wrong.map(|number| walks.least(number));
@@ -186,27 +187,31 @@ pub fn run(place: Option<(&Scenario, &str)>, options: &Options) -> Report {
 }
 
 /// Walks being taken.
-struct Walks<'a> {
+struct Walks<'a, P> {
     plans: Plans,
     sought: Sought,
     options: &'a Options,
     progress: Progress,
+    protocol: PhantomData<P>,
 }
 
 /// Walks are handed out to threads so many at a time.
 const BLOCK: u64 = 16;
 
-impl Walks<'_> {
-    fn walk(&self, plan: &Plan) -> Walked<Counterfoil> {
+/// What some walks came to, and why they ended early, if so.
+type Block<P> = (Tally<P>, Option<Stop>);
+
+impl<P: Protocol> Walks<'_, P> {
+    fn walk(&self, plan: &Plan) -> Walked<P> {
         walk(plan, self.sought)
     }
 
     /// All walks, in order, up to the first that goes wrong.
-    fn all(&self) -> (Tally, Option<u64>, Option<Stop>) {
+    fn all(&self) -> (Tally<P>, Option<u64>, Option<Stop>) {
         let (first, last) = (*self.options.numbers.start(), *self.options.numbers.end());
         let next = AtomicU64::new(first);
         let wrong = AtomicU64::new(u64::MAX);
-        let blocks: Mutex<BTreeMap<u64, (Tally, Option<Stop>)>> = Mutex::default();
+        let blocks: Mutex<BTreeMap<u64, Block<P>>> = Mutex::default();
         let work = || {
             loop {
                 let start = next.fetch_add(BLOCK, Ordering::Relaxed);
@@ -240,7 +245,7 @@ impl Walks<'_> {
     }
 
     /// Some walks, in order, up to the first that goes wrong.
-    fn block(&self, numbers: RangeInclusive<u64>, wrong: &AtomicU64) -> (Tally, Option<Stop>) {
+    fn block(&self, numbers: RangeInclusive<u64>, wrong: &AtomicU64) -> Block<P> {
         let mut tally = Tally::new();
         let heals = !matches!(self.sought, Sought::Safety(_));
         for number in numbers {
@@ -258,7 +263,7 @@ impl Walks<'_> {
     }
 
     /// The least run that goes wrong as this walk does.
-    fn least(&self, number: u64) -> Found {
+    fn least(&self, number: u64) -> Found<P> {
         let mut tree = self.plans.plan(self.options.seed, number);
         let walked = self.walk(&tree.current());
         let steps = walked.steps.len();

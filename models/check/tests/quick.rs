@@ -21,7 +21,7 @@ fn every_quick_scenario_is_as_declared() {
     };
     let mut wrong = Vec::new();
     for scenario in suite::Suite::Quick.scenarios().unwrap() {
-        let report = run(&scenario, &options).unwrap();
+        let report = run::<Counterfoil>(&scenario, &options).unwrap();
         wrong.extend(report.findings.iter().map(|finding| format!("{}: {finding}", scenario.name)));
         if report.is_inconclusive() {
             wrong.push(format!("{}: inconclusive", scenario.name));

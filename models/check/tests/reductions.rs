@@ -2,6 +2,7 @@
 
 use counterfoil_check::run::{Make, Options, run};
 use counterfoil_check::suite::Suite;
+use counterfoil_world::Counterfoil;
 
 /// Scenarios that are compared to a depth only: on the set network what is spent makes several hundred
 /// times as many states of the first, and the order of names over twenty times as many of the second.
@@ -25,7 +26,7 @@ fn no_reduction_changes_a_verdict() {
             checkpoint: None,
             as_declared: depth.is_none(),
         };
-        let report = run(&scenario, &options).unwrap();
+        let report = run::<Counterfoil>(&scenario, &options).unwrap();
         wrong.extend(report.findings.iter().map(|finding| format!("{}: {finding}", scenario.name)));
         let complete = |stopped: Option<_>| depth.is_some() || stopped.is_none();
         let holds =

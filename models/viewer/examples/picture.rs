@@ -3,7 +3,7 @@
 //! KEYS are letters as they would be pressed. The picture is what the viewer draws, cell by cell.
 
 use counterfoil_viewer::terminal::{Palette, Viewer};
-use counterfoil_world::Trace;
+use counterfoil_world::{Counterfoil, Trace};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let width: u16 = arguments.next().map_or(Ok(120), |width| width.parse())?;
     let height: u16 = arguments.next().map_or(Ok(40), |height| height.parse())?;
     let palette = Palette { colour: true, rich: true, ..Palette::default() };
-    let mut viewer = Viewer::new(&file, Trace::load(Path::new(&file))?, palette);
+    let mut viewer = Viewer::<Counterfoil>::new(&file, Trace::load(Path::new(&file))?, palette);
     let mut terminal = Terminal::new(TestBackend::new(width, height))?;
     terminal.draw(|frame| viewer.draw(frame))?;
     for letter in keys.chars() {

@@ -21,7 +21,9 @@ mod shiviz;
 use crate::story::Story;
 use crate::svg;
 use clap::ValueEnum;
-use counterfoil_world::{Counterfoil, Outcome, Replay, Style, Trace, draw, replay};
+use counterfoil_seed::{Task, with};
+use counterfoil_world::trace::protocol_of;
+use counterfoil_world::{Outcome, Protocol, Replay, Style, Trace, draw, replay};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -103,7 +105,19 @@ impl Export {
     /// # Errors
     /// If it cannot be read, diverges, or cannot be written.
     pub fn run(&self) -> Result<(), ExportError> {
-        let trace: Trace<Counterfoil> = Trace::load(&self.file)?;
+        struct Exporting<'a>(&'a Export);
+        impl Task for Exporting<'_> {
+            type Outcome = Result<(), ExportError>;
+
+            fn with<P: Protocol>(self) -> Self::Outcome {
+                self.0.of::<P>()
+            }
+        }
+        with(protocol_of(&self.file)?, Exporting(self))
+    }
+
+    fn of<P: Protocol>(&self) -> Result<(), ExportError> {
+        let trace: Trace<P> = Trace::load(&self.file)?;
         let replay = replay(&trace);
         if let Outcome::Diverged(divergence) = replay.outcome {
             return Err(ExportError::Diverged { path: self.file.clone(), divergence });
@@ -122,9 +136,9 @@ impl Export {
 }
 
 /// A run that was replayed, in another form. `file` is where its trace is, for commands in it.
-pub fn export(
-    trace: &Trace<Counterfoil>,
-    replay: &Replay<Counterfoil>,
+pub fn export<P: Protocol>(
+    trace: &Trace<P>,
+    replay: &Replay<P>,
     form: Form,
     file: &Path,
 ) -> String {

@@ -1,11 +1,12 @@
-//! One offline site of all traces in a folder: a page for each, and an index that says for every
-//! rule of the protocol what goes wrong without it.
+//! One offline site of all traces in folders: a page for each, and an index that says for every rule of
+//! the protocol what goes wrong without it, and what is wrong with the designs of 2016.
 
 use crate::html::{Place, head, save as save_page};
 use crate::story::{RuleOff, Story, Verdict};
 use crate::svg::{self, Layout, clean};
 use crate::told::{SUFFIX, Trouble, tell, write};
 use counterfoil_protocol::Rule;
+use counterfoil_world::scenario::Design;
 use maud::{DOCTYPE, Markup, html};
 use std::path::{Path, PathBuf};
 
@@ -15,14 +16,16 @@ const STYLE: &str = include_str!("gallery.css");
 /// The file of the index.
 const INDEX: &str = "index.html";
 
-/// Writes the site of the traces in `folder` to `out`. Gives the traces that diverged, with how.
-pub fn save(folder: &Path, out: &Path) -> Result<Vec<String>, Trouble> {
+/// Writes the site of the traces in `folders` to `out`. Gives the traces that diverged, with how.
+pub fn save(folders: &[PathBuf], out: &Path) -> Result<Vec<String>, Trouble> {
     let mut stories = Vec::new();
     let mut diverged = Vec::new();
-    for file in files(folder)? {
-        let told = tell(&file)?;
-        diverged.extend(told.diverged.map(|how| format!("{}: {how}", file.display())));
-        stories.push(told.story);
+    for folder in folders {
+        for file in files(folder)? {
+            let told = tell(&file)?;
+            diverged.extend(told.diverged.map(|how| format!("{}: {how}", file.display())));
+            stories.push(told.story);
+        }
     }
     stories.sort_by_key(|story| (group(story), story.property.clone(), story.name.clone()));
     std::fs::create_dir_all(out)
@@ -55,12 +58,19 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
     if files.is_empty() { Err(Trouble::Empty { path: folder.to_owned() }) } else { Ok(files) }
 }
 
-/// Which rule a run is about, in the order of the documentation; those with all rules on come last.
+/// Which rule a run is about, in the order of the documentation; then come those with all rules on, and
+/// then those of other designs.
 fn group(story: &Story) -> usize {
+    if story.protocol != Design::Counterfoil {
+        return OTHERS;
+    }
     let first = story.without.first();
     let place = |rule: &RuleOff| Rule::ALL.iter().position(|known| known.name() == rule.name);
     first.and_then(place).unwrap_or(Rule::ALL.len())
 }
+
+/// The place of the runs of other designs, after the rules and what is mended.
+const OTHERS: usize = Rule::ALL.len() + 1;
 
 /// The index.
 fn index(stories: &[Story]) -> String {
@@ -87,7 +97,8 @@ fn index(stories: &[Story]) -> String {
                     }
                 }
                 main {
-                    @for (place, rule) in Rule::ALL.into_iter().enumerate() {
+                    @let has_ours = stories.iter().any(|story| group(story) < OTHERS);
+                    @for (place, rule) in Rule::ALL.into_iter().enumerate().filter(|_| has_ours) {
                         @let off = RuleOff::of(rule);
                         section aria-labelledby=(off.name) {
                             h2 #(off.name) { (off.without) }
@@ -103,6 +114,17 @@ fn index(stories: &[Story]) -> String {
                             h2 #mended { "What once went wrong with all rules on" }
                             p { "Mistakes that are mended. These runs are kept so that they do not come back." }
                             ul.traces { @for story in of(Rule::ALL.len()) { (entry(story)) } }
+                        }
+                    }
+                    @if of(OTHERS).next().is_some() {
+                        section aria-labelledby="seed" {
+                            h2 #seed { "What is wrong with the designs of 2016" }
+                            p {
+                                "The prototype that Counterfoil comes from, and the schedulers that it "
+                                "was compared with, modelled as they were and taken apart by the same "
+                                "checker. Each says what answers the flaw here."
+                            }
+                            ul.traces { @for story in of(OTHERS) { (entry(story)) } }
                         }
                     }
                 }
@@ -131,6 +153,8 @@ fn entry(story: &Story) -> Markup {
                 span.text {
                     b { (story.headline()) }
                     span { (story.statement) }
+                    @if let Some(flaw) = &story.flaw { span { (flaw) "." } }
+                    @if let Some(answer) = &story.answer { span { "The answer: " (answer) "." } }
                     small { (verdict) " · scenario " (story.scenario) }
                 }
             }

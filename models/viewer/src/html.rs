@@ -223,6 +223,14 @@ fn again(story: &Story) -> Markup {
                 dd { code { (story.command) } }
                 dt { "The question of the scenario" }
                 dd { (story.question) }
+                @if let Some(flaw) = &story.flaw {
+                    dt { "The flaw of the design" }
+                    dd { (flaw) }
+                }
+                @if let Some(answer) = &story.answer {
+                    dt { "What answers it in Counterfoil" }
+                    dd { (answer) }
+                }
                 dt { "Its bounds" }
                 dd { (story.bounds) }
                 @if !story.engine.is_empty() {

@@ -8,10 +8,10 @@ use counterfoil_protocol::{Actor, Rule};
 use counterfoil_world::changes::{brief, way};
 use counterfoil_world::messages::{self, Fate};
 use counterfoil_world::replay::Step as Replayed;
-use counterfoil_world::scenario::Start;
+use counterfoil_world::scenario::{Design, Start};
 use counterfoil_world::trace::Kind;
 use counterfoil_world::why::Why;
-use counterfoil_world::{Action, Counterfoil, Outcome, Protocol, Replay, Scenario, Trace, lanes};
+use counterfoil_world::{Action, Outcome, Protocol, Replay, Scenario, Trace, lanes};
 use serde::Serialize;
 
 pub use choices::Choice;
@@ -39,6 +39,12 @@ pub struct Story {
     pub bounds: String,
     /// The rules that are off.
     pub without: Vec<RuleOff>,
+    /// The protocol that the machines speak.
+    pub protocol: Design,
+    /// The flaw of that protocol that the run shows.
+    pub flaw: Option<String>,
+    /// What answers the flaw in the update/claim protocol.
+    pub answer: Option<String>,
     /// What found the run.
     pub engine: String,
     /// The command that finds it again.
@@ -187,8 +193,9 @@ pub struct Message {
 
 impl Story {
     /// What there is to show of a run of this name.
-    pub fn of(name: &str, trace: &Trace<Counterfoil>, replay: &Replay<Counterfoil>) -> Story {
+    pub fn of<P: Protocol>(name: &str, trace: &Trace<P>, replay: &Replay<P>) -> Story {
         let Scenario { name: scenario, question, without, start, .. } = &trace.scenario;
+        let Scenario { protocol, flaw, answer, .. } = &trace.scenario;
         let order = lanes::order(replay);
         let steps: Vec<Step> =
             (1..=replay.steps.len()).map(|step| Step::of(trace, replay, step)).collect();
@@ -207,9 +214,12 @@ impl Story {
             question: question.clone(),
             bounds: trace.scenario.bounds(),
             without: without.iter().map(|rule| RuleOff::of(*rule)).collect(),
+            protocol: *protocol,
+            flaw: flaw.clone(),
+            answer: answer.clone(),
             engine: trace.engine.clone(),
             command: trace.command.clone(),
-            terms: glossary::terms(&messages, &steps),
+            terms: glossary::terms(*protocol, &messages, &steps),
             actors: order.iter().map(|actor| Lane::of(replay, *actor)).collect(),
             start: match start {
                 Start::Warm => "every scheduler has met every node",
@@ -246,17 +256,17 @@ impl Story {
 
 /// Whether a safety property is kept up to this state; whether the goal of a liveness property is
 /// reached in it.
-fn keeps(trace: &Trace<Counterfoil>, replay: &Replay<Counterfoil>, state: usize) -> bool {
+fn keeps<P: Protocol>(trace: &Trace<P>, replay: &Replay<P>, state: usize) -> bool {
     let named = |all: &[counterfoil_world::protocol::Property]| {
         all.iter().position(|property| property.name == trace.property)
     };
     let cluster = &replay.states[state];
     match trace.kind {
         Kind::Safety => {
-            named(Counterfoil::safety()).is_none_or(|index| !cluster.violated.contains_key(&index))
+            named(P::safety()).is_none_or(|index| !cluster.violated.contains_key(&index))
         }
-        Kind::Liveness => named(Counterfoil::liveness())
-            .is_none_or(|index| Counterfoil::goal(&replay.world, cluster, index).is_none()),
+        Kind::Liveness => named(P::liveness())
+            .is_none_or(|index| P::goal(&replay.world, cluster, index).is_none()),
     }
 }
 
@@ -281,7 +291,7 @@ impl RuleOff {
 }
 
 impl Lane {
-    fn of(replay: &Replay<Counterfoil>, actor: Actor) -> Lane {
+    fn of<P: Protocol>(replay: &Replay<P>, actor: Actor) -> Lane {
         let mut lives: Vec<(usize, usize)> = Vec::new();
         for (index, state) in replay.states.iter().enumerate() {
             if state.processes.keys().any(|address| address.actor == actor) {
@@ -301,7 +311,7 @@ impl Lane {
 }
 
 /// What an action is.
-fn sort(action: &Action<Counterfoil>, is_fair: bool) -> Sort {
+fn sort<P: Protocol>(action: &Action<P>, is_fair: bool) -> Sort {
     match action {
         Action::Outside(..) => Sort::Outside,
         Action::Deliver(_)
@@ -330,7 +340,7 @@ fn sort(action: &Action<Counterfoil>, is_fair: bool) -> Sort {
 }
 
 impl Step {
-    fn of(trace: &Trace<Counterfoil>, replay: &Replay<Counterfoil>, step: usize) -> Step {
+    fn of<P: Protocol>(trace: &Trace<P>, replay: &Replay<P>, step: usize) -> Step {
         let Replayed { action, actor, decisions, changes, .. } = &replay.steps[step - 1];
         let taken = &trace.steps[step - 1];
         let is_fair = replay.world.is_fair(&replay.states[step - 1], taken);
@@ -370,7 +380,7 @@ impl Step {
 }
 
 /// What happened, with the name of the message that it happened to.
-fn words(replay: &Replay<Counterfoil>, step: usize, action: &str) -> String {
+fn words<P: Protocol>(replay: &Replay<P>, step: usize, action: &str) -> String {
     let met = |message: &&messages::Message| {
         message.copies.contains(&step)
             || matches!(message.fate, Fate::Delivered(at) | Fate::Lost(at) if at == step)
@@ -387,7 +397,7 @@ fn words(replay: &Replay<Counterfoil>, step: usize, action: &str) -> String {
 }
 
 /// What a step did to messages besides.
-fn notes(replay: &Replay<Counterfoil>, step: usize) -> Vec<String> {
+fn notes<P: Protocol>(replay: &Replay<P>, step: usize) -> Vec<String> {
     let mut notes = Vec::new();
     for message in &replay.messages {
         let first = message.arrivals().min() == Some(step);

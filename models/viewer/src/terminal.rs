@@ -25,6 +25,7 @@ pub use palette::Palette;
 pub use screen::SIZE_MIN;
 pub use viewer::{Flow, Viewer};
 
+use counterfoil_world::Protocol;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::sync::Arc;
@@ -38,7 +39,7 @@ const IMPATIENCE: Duration = Duration::from_millis(30);
 
 /// Shows a viewer on the terminal until it is told to quit. However it ends, the terminal is as it
 /// was before. Whether it was interrupted.
-pub fn open(viewer: &mut Viewer) -> std::io::Result<bool> {
+pub fn open<P: Protocol>(viewer: &mut Viewer<P>) -> std::io::Result<bool> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
@@ -49,8 +50,8 @@ pub fn open(viewer: &mut Viewer) -> std::io::Result<bool> {
     ended
 }
 
-fn converse(
-    viewer: &mut Viewer,
+fn converse<P: Protocol>(
+    viewer: &mut Viewer<P>,
     terminal: &mut ratatui::DefaultTerminal,
     stop: &AtomicBool,
 ) -> std::io::Result<bool> {

@@ -1,7 +1,9 @@
 //! Traces read from files, run again, and written as something to look at.
 
 use crate::story::Story;
-use counterfoil_world::{Counterfoil, Outcome, Trace, TraceError, replay};
+use counterfoil_seed::{Task, with};
+use counterfoil_world::trace::protocol_of;
+use counterfoil_world::{Outcome, Protocol, Trace, TraceError, replay};
 use std::path::{Path, PathBuf};
 
 /// A trace that was read and run again.
@@ -58,15 +60,23 @@ impl Trouble {
 
 /// Reads a trace and runs it again.
 pub fn tell(file: &Path) -> Result<Told, Trouble> {
-    let trace: Trace<Counterfoil> = Trace::load(file)?;
-    let replay = replay(&trace);
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.strip_suffix(SUFFIX).unwrap_or(&name);
-    let diverged = match &replay.outcome {
-        Outcome::Diverged(divergence) => Some(divergence.to_string()),
-        Outcome::Holds { .. } | Outcome::Violated { .. } => None,
-    };
-    Ok(Told { story: Story::of(name, &trace, &replay), diverged })
+    struct Telling<'a>(&'a Path);
+    impl Task for Telling<'_> {
+        type Outcome = Result<Told, TraceError>;
+
+        fn with<P: Protocol>(self) -> Self::Outcome {
+            let trace: Trace<P> = Trace::load(self.0)?;
+            let replay = replay(&trace);
+            let name = self.0.file_name().unwrap_or_default().to_string_lossy();
+            let name = name.strip_suffix(SUFFIX).unwrap_or(&name);
+            let diverged = match &replay.outcome {
+                Outcome::Diverged(divergence) => Some(divergence.to_string()),
+                Outcome::Holds { .. } | Outcome::Violated { .. } => None,
+            };
+            Ok(Told { story: Story::of(name, &trace, &replay), diverged })
+        }
+    }
+    Ok(with(protocol_of(file)?, Telling(file))?)
 }
 
 /// Writes a file.

@@ -2,7 +2,9 @@
 
 use crate::terminal::{Palette, Viewer, open};
 use clap::{Args, ValueEnum};
-use counterfoil_world::{Counterfoil, Outcome, Style, Trace, TraceError, draw, replay};
+use counterfoil_seed::{Task, with};
+use counterfoil_world::trace::protocol_of;
+use counterfoil_world::{Outcome, Protocol, Style, Trace, TraceError, draw, replay};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -73,8 +75,20 @@ pub enum ViewError {
 impl View {
     /// Shows the run.
     pub fn run(&self) -> Result<(), ViewError> {
+        struct Showing<'a>(&'a View);
+        impl Task for Showing<'_> {
+            type Outcome = Result<(), ViewError>;
+
+            fn with<P: Protocol>(self) -> Self::Outcome {
+                self.0.of::<P>()
+            }
+        }
+        with(protocol_of(&self.file)?, Showing(self))
+    }
+
+    fn of<P: Protocol>(&self) -> Result<(), ViewError> {
         let is_terminal = std::io::stdout().is_terminal();
-        let trace: Trace<Counterfoil> = Trace::load(&self.file)?;
+        let trace: Trace<P> = Trace::load(&self.file)?;
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
         let colour = match self.color {
             When::Auto => is_terminal && !no_color,
@@ -90,7 +104,7 @@ impl View {
         }
     }
 
-    fn print(&self, trace: &Trace<Counterfoil>, colour: bool) -> Result<(), ViewError> {
+    fn print<P: Protocol>(&self, trace: &Trace<P>, colour: bool) -> Result<(), ViewError> {
         let replay = replay(trace);
         let file = Some(name(&self.file));
         let style = Style { ascii: self.ascii, colour, file, ..Style::default() };
@@ -99,7 +113,7 @@ impl View {
         judged(&replay.outcome)
     }
 
-    fn open(&self, trace: Trace<Counterfoil>, colour: bool) -> Result<(), ViewError> {
+    fn open<P: Protocol>(&self, trace: Trace<P>, colour: bool) -> Result<(), ViewError> {
         let palette = Palette {
             colour,
             light: self.is_light(),

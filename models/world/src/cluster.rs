@@ -236,6 +236,7 @@ impl<P: Protocol> World<P> {
         for actor in self.actors_at_start() {
             self.start(&mut cluster, actor, &mut None);
         }
+        self.answer_alone(&mut cluster, &mut None);
         cluster
     }
 
@@ -247,11 +248,13 @@ impl<P: Protocol> World<P> {
         nodes.chain(schedulers).chain(clients)
     }
 
-    /// A fair action other than a timer that changes something, if there is one.
+    /// A fair action by which everyone meets and that changes something, if there is one.
     fn calm(&self, cluster: &Cluster<P>) -> Option<Action<P>> {
+        let meets =
+            |action: &Action<P>| !matches!(action, Action::Fire(_, timer) if !P::opens(timer));
         self.enabled(cluster)
             .into_iter()
-            .filter(|action| !matches!(action, Action::Fire(..)) && self.is_fair(cluster, action))
+            .filter(|action| meets(action) && self.is_fair(cluster, action))
             .find(|action| self.apply(cluster, action) != *cluster)
     }
 }

@@ -7,14 +7,14 @@ mod watch;
 
 use crate::cluster::{Cluster, World};
 use crate::protocol::{Coverage, Effect, Event, Firing, Observed, Property, Protocol, Tiding};
-use crate::scenario::{Fault, Scenario};
+use crate::scenario::{Design, Fault, Scenario};
 use crate::view::View;
 use counterfoil_properties::{History, Liveness, Safety, Unmet, Violation, Witness};
 use counterfoil_protocol::scheduler::Eligibility;
 use counterfoil_protocol::{
     Actor, Address, Answer, AttemptId, Call, Choice, Client, ClientId, Config, Datagram, Given,
-    Limits, Machine, Node, NodeId, Notice, Output, Record, Scheduler, SchedulerId, Timer, client,
-    node, scheduler,
+    Guard, Limits, Machine, Node, NodeId, Notice, Output, Record, Rule, Scheduler, SchedulerId,
+    Timer, client, node, scheduler,
 };
 pub use input::{client_input, node_input, scheduler_input};
 use parts::{DiskParts, NodeParts, Parts, SchedulerParts};
@@ -144,6 +144,12 @@ impl Protocol for Counterfoil {
     type History = History;
     type Setting = Given<Config>;
     type Arm = Notice;
+
+    const PATH: &'static str = "counterfoil_world::Counterfoil";
+
+    fn speaks(design: Design) -> bool {
+        design == Design::Counterfoil
+    }
 
     fn setting(scenario: &Scenario) -> Given<Config> {
         let limits: Limits = scenario.limits.clone();
@@ -430,6 +436,15 @@ impl Protocol for Counterfoil {
 
     fn witnesses() -> &'static [&'static str] {
         &WITNESSES
+    }
+
+    fn rules() -> &'static [Rule] {
+        &Rule::ALL
+    }
+
+    fn decisions() -> Vec<(&'static str, Vec<Notice>)> {
+        let arms = |guard: Guard| Notice::ALL.iter().filter(move |arm| arm.guard() == guard);
+        Guard::ALL.iter().map(|guard| (guard.name(), arms(*guard).copied().collect())).collect()
     }
 }
 

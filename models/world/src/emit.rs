@@ -10,8 +10,8 @@ use std::fmt::Write;
 /// How wide the lines of data are.
 const WIDTH: usize = 98;
 
-/// The test for a run of the update/claim protocol that was replayed and did not diverge: a file for
-/// the folder `tests` of a crate that depends on counterfoil-world and serde_json.
+/// The test for a run that was replayed and did not diverge: a file for the folder `tests` of a crate
+/// that depends on counterfoil-world, on the crate of the protocol, and on serde_json.
 ///
 /// It takes every step through the machines, and fails if a step cannot happen any more, or if the
 /// property is violated elsewhere, otherwise, or no more; for a property that holds, if it is violated.
@@ -28,24 +28,26 @@ pub fn emit<P: Protocol>(trace: &Trace<P>, replay: &Replay<P>) -> String {
     let mut text = format!(
         "//! A run of {} in which {says}, taken through the real machines.\n//!\n\
          //! Written by `check replay TRACE --emit-test`.\n\n\
-         use counterfoil_world::{{Action, Counterfoil, Outcome, Scenario, Trace, replay}};\n\n\
+         use {path};\nuse counterfoil_world::{{Action, Outcome, Scenario, Trace, replay}};\n\n\
          /// The scenario.\nconst SCENARIO: &str = {};\n\n\
          /// What happens, step by step.\nconst STEPS: [&str; {}] = [\n",
         scenario.name,
         literal(scenario, ""),
         trace.steps.len(),
+        path = P::PATH,
     );
     for (index, action) in trace.steps.iter().enumerate() {
         let what = replay.steps.get(index).map_or("", |step| step.action.as_str());
         let _ = writeln!(text, "    // {}: {what}", index + 1);
         let _ = writeln!(text, "    {},", literal(action, "    "));
     }
+    let protocol = P::PATH.rsplit("::").next().unwrap_or_default();
     let mutable = if trace.back_to.is_some() { "mut " } else { "" };
     let _ = write!(
         text,
         "];\n{}\n#[test]\nfn {name}() {{\n    \
          let scenario: Scenario = serde_json::from_str(SCENARIO).unwrap();\n    \
-         let steps = STEPS.map(|step| serde_json::from_str::<Action<Counterfoil>>(step).unwrap());\n    \
+         let steps = STEPS.map(|step| serde_json::from_str::<Action<{protocol}>>(step).unwrap());\n    \
          let {mutable}trace = Trace::new(scenario, {property:?}, steps.to_vec());\n",
         clause(replay),
     );

@@ -1,10 +1,10 @@
 //! What a protocol must offer to live in this world.
 
 use crate::cluster::{Cluster, World};
-use crate::scenario::Fault;
+use crate::scenario::{Design, Fault};
 use crate::view::View;
 use counterfoil_properties::Violation;
-use counterfoil_protocol::{Actor, Address};
+use counterfoil_protocol::{Actor, Address, Rule};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
@@ -55,8 +55,13 @@ pub trait Protocol:
     /// What is given to every machine at construction.
     type Setting: Clone + Debug + Send + Sync;
     /// What is counted as covered.
-    type Arm: Copy + Ord + Debug + Serialize + DeserializeOwned;
+    type Arm: Copy + Ord + Debug + Serialize + DeserializeOwned + Send + Sync + 'static;
 
+    /// Where it stands in Rust: crate and type.
+    const PATH: &'static str;
+
+    /// Whether this is the protocol of a design.
+    fn speaks(design: Design) -> bool;
     /// What a scenario gives to the machines.
     fn setting(scenario: &crate::Scenario) -> Self::Setting;
     /// What each actor of the scenario has on disk before it first starts.
@@ -90,6 +95,10 @@ pub trait Protocol:
     ) -> bool;
     /// The timers that matter to a process.
     fn timers(process: &Self::Process) -> Vec<Self::Timer>;
+    /// Whether a timer is part of how everyone meets, before a scenario that starts warm begins.
+    fn opens(_timer: &Self::Timer) -> bool {
+        false
+    }
     /// Whether and how a timer may fire now.
     fn firing(
         world: &World<Self>,
@@ -150,6 +159,10 @@ pub trait Protocol:
     fn assemble_disk(parts: Self::DiskParts) -> Self::Disk;
     /// The reachability witnesses, by index.
     fn witnesses() -> &'static [&'static str];
+    /// The rules that a scenario may switch off.
+    fn rules() -> &'static [Rule];
+    /// The decisions of the machines by name, each with the ways in which it can go.
+    fn decisions() -> Vec<(&'static str, Vec<Self::Arm>)>;
 }
 
 /// A property, for reports.

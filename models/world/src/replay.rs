@@ -453,6 +453,7 @@ fn describe_outside(outside: &Outside) -> String {
         }
         Outside::Leave(node) => format!("{node} is ordered to leave"),
         Outside::Join(actor) => format!("{actor} joins"),
+        Outside::Disable(scheduler) => format!("{scheduler} is taken out of service"),
     }
 }
 

@@ -21,6 +21,18 @@ pub struct Scenario {
     pub question: String,
     /// What the answer should be.
     pub expect: Expect,
+    /// The protocol that the machines speak.
+    #[serde(default)]
+    pub protocol: Design,
+    /// The flaw of the protocol that it shows, in one line.
+    #[serde(default)]
+    pub flaw: Option<String>,
+    /// What answers that flaw in the update/claim protocol, in one line.
+    #[serde(default)]
+    pub answer: Option<String>,
+    /// Where the numbers may begin that the machines of some protocols draw at random.
+    #[serde(default)]
+    pub numbers: Vec<u64>,
     /// Whether states that differ in names alone count as one.
     #[serde(default)]
     pub symmetry: bool,
@@ -50,11 +62,59 @@ pub struct Scenario {
     pub orders: Vec<Outside>,
     /// How often each fault may happen.
     pub faults: BTreeMap<Fault, u8>,
+    /// Which messages alone may be lost one by one, by what they are called; any if none is named.
+    #[serde(default)]
+    pub only_lose: Vec<String>,
     /// How many faults may happen in all, whichever they are; any number if not given.
     #[serde(default)]
     pub faults_in_all: Option<u8>,
     /// The limits of the machines.
     pub limits: Limits,
+}
+
+/// A protocol that can live in this world.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Design {
+    /// The update/claim protocol.
+    #[default]
+    Counterfoil,
+    /// The prototype of 2016: schedulers share the state that nodes send them.
+    #[serde(rename = "shared_2016")]
+    Shared2016,
+    /// The filter scheduler: reads a database for every request.
+    Filter,
+    /// The caching scheduler: reads a database from time to time.
+    Caching,
+    /// Claims are rows in a database, written if nothing was written meanwhile.
+    Placement,
+}
+
+impl Design {
+    /// All of them.
+    pub const ALL: [Design; 5] = [
+        Design::Counterfoil,
+        Design::Shared2016,
+        Design::Filter,
+        Design::Caching,
+        Design::Placement,
+    ];
+
+    /// The name in scenarios.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Design::Counterfoil => "counterfoil",
+            Design::Shared2016 => "shared_2016",
+            Design::Filter => "filter",
+            Design::Caching => "caching",
+            Design::Placement => "placement",
+        }
+    }
+
+    /// The design of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|design| design.name() == name)
+    }
 }
 
 /// What the answer should be.
@@ -156,6 +216,8 @@ pub enum Outside {
     Leave(NodeId),
     /// A new node or scheduler starts.
     Join(Actor),
+    /// An operator takes a scheduler out of service. In the update/claim protocol nobody can.
+    Disable(SchedulerId),
 }
 
 /// What may go wrong.
@@ -190,6 +252,12 @@ pub enum Fault {
     Impatience,
     /// A hold lapses.
     Lapse,
+    /// A timer fires while what it waits for is still under way.
+    Early,
+    /// A message cannot be handed to whoever carries it.
+    SendFailure,
+    /// A sign of life is late.
+    LateHeartbeat,
 }
 
 impl Fault {
@@ -210,6 +278,9 @@ impl Fault {
             Fault::Forget => "forget",
             Fault::Impatience => "impatience",
             Fault::Lapse => "lapse",
+            Fault::Early => "early",
+            Fault::SendFailure => "send_failure",
+            Fault::LateHeartbeat => "late_heartbeat",
         }
     }
 }
@@ -289,6 +360,10 @@ impl Scenario {
             (false, None) => faults.join(", "),
             (false, Some(most)) => format!("{}, at most {most} in all", faults.join(", ")),
         };
+        let faults = match self.only_lose.is_empty() {
+            true => faults,
+            false => format!("{faults} (lose: only {})", self.only_lose.join(", ")),
+        };
         let clients = if self.clients { "with a client" } else { "no client" };
         let network = match self.network {
             Kind::Set => "set network",
@@ -304,8 +379,10 @@ impl Scenario {
             Lapses::Free => ", free lapse",
             Lapses::Budget => "",
         };
+        let is_ours = self.protocol == Design::default();
+        let protocol = if is_ours { String::new() } else { format!("{}: ", self.protocol.name()) };
         format!(
-            "{} x {} x {}, {clients}, {network}, {timers}{lapses}, {faults}{names}",
+            "{protocol}{} x {} x {}, {clients}, {network}, {timers}{lapses}, {faults}{names}",
             self.schedulers,
             self.nodes_at_start,
             self.requests.len()

@@ -3,16 +3,19 @@
 //! A trace is a file of the Informal Trace Format with one section more, `#check`. The states in it
 //! are for other tools and for comparing; the scenario and the actions alone rebuild them.
 
+mod open;
+
 use crate::cluster::{Action, Cluster};
 use crate::itf;
 use crate::protocol::Protocol;
 use crate::replay::{Outcome, Replay, replay};
-use crate::scenario::{Outside, Scenario};
+use crate::scenario::{Design, Outside, Scenario};
 use counterfoil_protocol::{Actor, Address, Rule};
+pub use open::protocol_of;
+use open::{Opened, opened, read};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The version of the section `#check` that is written, and the latest that is read.
@@ -76,7 +79,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expected {
-    /// The property is violated: a rule is off.
+    /// The property is violated: a rule is off, or the design has that flaw.
     Witness,
     /// The property holds: what once violated it is mended.
     Regression,
@@ -142,6 +145,22 @@ pub enum TraceError {
         /// Why.
         source: serde_json::Error,
     },
+    /// The trace is of a protocol that does not exist.
+    #[error("{path}: is of the protocol {protocol}, and there is no such protocol")]
+    NoSuchProtocol {
+        /// Which.
+        path: PathBuf,
+        /// The name.
+        protocol: String,
+    },
+    /// The trace is of another protocol than is wanted.
+    #[error("{path}: is of the protocol {}, which cannot be taken here", .protocol.name())]
+    OtherProtocol {
+        /// Which.
+        path: PathBuf,
+        /// Its protocol.
+        protocol: Design,
+    },
     /// The trace is about a property that does not exist.
     #[error("{path}: is about {property}, and there is no such property")]
     NoSuchProperty {
@@ -166,15 +185,6 @@ pub enum TraceError {
         /// Why.
         source: std::io::Error,
     },
-}
-
-/// What is read of a file. The states may be many and large, and are only looked at one by one.
-#[derive(Deserialize)]
-struct File<'a> {
-    #[serde(rename = "#check")]
-    check: Option<Value>,
-    #[serde(borrow)]
-    states: Option<&'a RawValue>,
 }
 
 /// What is read of the section `#check`.
@@ -208,13 +218,14 @@ pub fn kind_of<P: Protocol>(property: &str) -> Option<Kind> {
 }
 
 impl<P: Protocol> Trace<P> {
-    /// A run of `scenario` that is about `property`. With a rule off it is a witness.
+    /// A run of `scenario` that is about `property`. With a rule off, or of another design, it is a
+    /// witness.
     ///
     /// # Panics
     /// If there is no property of that name.
     pub fn new(scenario: Scenario, property: &str, steps: Vec<Action<P>>) -> Self {
         let kind = kind_of::<P>(property).unwrap_or_else(|| panic!("no property {property}"));
-        let mended = scenario.without.is_empty();
+        let mended = scenario.without.is_empty() && scenario.protocol == Design::Counterfoil;
         Trace {
             command: format!("check run {} --property {property}", scenario.name),
             scenario,
@@ -317,23 +328,9 @@ impl<P: Protocol> Trace<P> {
     pub fn load(path: &Path) -> Result<Self, TraceError> {
         let to = || path.to_owned();
         let bytes = read(path)?;
-        let file: File = serde_json::from_slice(&bytes).map_err(|source| {
-            if source.is_eof() {
-                TraceError::Truncated { path: to(), source }
-            } else if source.is_data() {
-                TraceError::NoTrace { path: to() }
-            } else {
-                TraceError::Damaged { path: to(), source }
-            }
-        })?;
-        let section = file.check.unwrap_or_default();
-        let version = section.get("version").and_then(Value::as_u64);
-        let version = version.ok_or_else(|| TraceError::NoTrace { path: to() })?;
-        if version == 0 {
-            return Err(TraceError::NoTrace { path: to() });
-        }
-        if version > VERSION {
-            return Err(TraceError::Newer { path: to(), version });
+        let Opened { section, protocol, states } = opened(path, &bytes)?;
+        if !P::speaks(protocol) {
+            return Err(TraceError::OtherProtocol { path: to(), protocol });
         }
         let section: Section<P> = serde_json::from_value(section)
             .map_err(|source| TraceError::Section { path: to(), source })?;
@@ -346,7 +343,7 @@ impl<P: Protocol> Trace<P> {
         let Some(kind) = kind_of::<P>(&property) else {
             return Err(TraceError::NoSuchProperty { path: to(), property });
         };
-        let states = file.states.map_or("null", RawValue::get);
+        let states = states.map_or("null", RawValue::get);
         let stored: Vec<Box<RawValue>> = serde_json::from_str(states)
             .map_err(|source| TraceError::Section { path: to(), source })?;
         if stored.iter().any(|state| !state.get().starts_with('{')) {
@@ -365,18 +362,6 @@ impl<P: Protocol> Trace<P> {
             stored,
         })
     }
-}
-
-/// The file, if it is no larger than a trace can be; whatever it says of its length.
-fn read(path: &Path) -> Result<Vec<u8>, TraceError> {
-    let failed = |source| TraceError::Read { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > BYTES_MAX {
-        return Err(TraceError::TooLarge { path: path.to_owned() });
-    }
-    Ok(bytes)
 }
 
 /// What a scenario has more of than it may: reading one rules that out, and a trace may have been
@@ -403,6 +388,7 @@ fn lacks_a_node(scenario: &Scenario) -> Option<String> {
         | Outside::Drain(_)
         | Outside::Undrain(_)
         | Outside::Inventory(..)
+        | Outside::Disable(_)
         | Outside::Leave(_) => None,
     });
     let last = joining.chain([scenario.nodes_at_start]).max().unwrap_or_default();

@@ -168,6 +168,9 @@ impl Why {
             (Verdict::Diverged, _) => return self.because.clone(),
         };
         let rules = match self.without.len() {
+            0 if P::rules().is_empty() => {
+                format!("in the design {}", replay.world.scenario.protocol.name())
+            }
             0 => "with every rule in force".to_owned(),
             1 => format!("without the rule {off}"),
             _ => format!("without the rules {off}"),

@@ -10,7 +10,7 @@ use counterfoil_protocol::{
 };
 use counterfoil_recording::Origin;
 use counterfoil_world::network::Kind;
-use counterfoil_world::scenario::{Lapses, Outside, Request, Start, Timers};
+use counterfoil_world::scenario::{Design, Lapses, Outside, Request, Start, Timers};
 use counterfoil_world::{Expect, Fault, Scenario};
 use std::collections::BTreeMap;
 
@@ -66,6 +66,10 @@ pub(super) fn scenario(
         name: "recorded".to_owned(),
         question: question.to_owned(),
         expect,
+        protocol: Design::Counterfoil,
+        flaw: None,
+        answer: None,
+        numbers: Vec::new(),
         symmetry: false,
         distinct: None,
         without: off(config),
@@ -80,6 +84,7 @@ pub(super) fn scenario(
         requests,
         orders,
         faults: faults.into_iter().map(|fault| (fault, u8::MAX)).collect(),
+        only_lose: Vec::new(),
         faults_in_all: None,
         limits: config.limits.clone(),
     };
@@ -131,6 +136,7 @@ fn asked(tales: &Tales, past: &BTreeMap<Actor, usize>) -> Result<Asked, NotJoine
                 | Outside::Undrain(_)
                 | Outside::Inventory(..)
                 | Outside::Leave(_)
+                | Outside::Disable(_)
                 | Outside::Join(_)) => {
                     orders.push(order);
                     later.push((*actor, index));

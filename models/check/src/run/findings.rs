@@ -3,11 +3,11 @@
 
 use super::{Answer, Make, Options, Report};
 use counterfoil_world::protocol::Protocol;
-use counterfoil_world::{Counterfoil, Expect, Scenario};
+use counterfoil_world::{Expect, Scenario};
 use std::collections::BTreeSet;
 
 /// What is not as it should be.
-pub(super) fn findings(report: &Report, options: &Options) -> Vec<String> {
+pub(super) fn findings<P: Protocol>(report: &Report<P>, options: &Options) -> Vec<String> {
     let mut findings = Vec::new();
     let answer = &report.answer;
     for answer in std::iter::once(answer).chain(&report.others) {
@@ -62,7 +62,7 @@ pub(super) fn findings(report: &Report, options: &Options) -> Vec<String> {
 }
 
 /// Where the two engines disagree.
-fn disagreements(answer: &Answer) -> Vec<String> {
+fn disagreements<P: Protocol>(answer: &Answer<P>) -> Vec<String> {
     let mut findings = Vec::new();
     let make = answer.make.name();
     let mut disagree = |what: String| {
@@ -72,7 +72,7 @@ fn disagreements(answer: &Answer) -> Vec<String> {
     if ours != theirs {
         disagree(format!("{ours} and {theirs} distinct states"));
     }
-    let live = |name: &&&str| Counterfoil::liveness().iter().any(|known| known.name == **name);
+    let live = |name: &&&str| P::liveness().iter().any(|known| known.name == **name);
     let safe: BTreeSet<&str> = answer.violated.iter().filter(|p| !live(p)).copied().collect();
     let theirs = &answer.stateright.violated;
     if safe != *theirs {
@@ -87,7 +87,7 @@ fn disagreements(answer: &Answer) -> Vec<String> {
 
 /// What an answer says of the scenario: whether the property that is expected to be violated is, or
 /// whether any is; and whether everything heals.
-fn verdict(scenario: &Scenario, answer: &Answer) -> (bool, Option<bool>) {
+fn verdict<P: Protocol>(scenario: &Scenario, answer: &Answer<P>) -> (bool, Option<bool>) {
     let violated = match &scenario.expect {
         Expect::Violates(property) => answer.violated.contains(property.as_str()),
         Expect::Holds => !answer.violated.is_empty(),
@@ -96,15 +96,15 @@ fn verdict(scenario: &Scenario, answer: &Answer) -> (bool, Option<bool>) {
 }
 
 /// Where two representations differ.
-fn differences(one: &Answer, other: &Answer) -> Vec<String> {
+fn differences<P: Protocol>(one: &Answer<P>, other: &Answer<P>) -> Vec<String> {
     let (first, second) = (one.make.name(), other.make.name());
-    let judged = |answer: &Answer| {
+    let judged = |answer: &Answer<P>| {
         answer.judgement.as_ref().map(|judgement| {
             let violated: Vec<bool> = judgement.violated.iter().map(Option::is_some).collect();
             (judgement.unhealed, judgement.heal_steps_max, judgement.transient, violated)
         })
     };
-    let in_components = |answer: &Answer| {
+    let in_components = |answer: &Answer<P>| {
         answer.judgement.as_ref().map(|judgement| (judgement.bottoms, judgement.livelocks))
     };
     let pairs = [

@@ -4,7 +4,7 @@ use super::{Options, Report, run};
 use crate::progress::INTERRUPTED;
 use crate::report::Verdict;
 use crate::suite;
-use counterfoil_world::Scenario;
+use counterfoil_world::{Protocol, Scenario};
 use serde_json::Value;
 use std::error::Error;
 use std::ops::RangeInclusive;
@@ -49,7 +49,7 @@ pub struct Telling {
 impl Telling {
     /// Takes walks in every scenario, which goes with how a command names it; in random clusters if
     /// there is none. Prints and saves what comes of them.
-    pub fn take(
+    pub fn take<P: Protocol>(
         &self,
         scenarios: Vec<(Scenario, String)>,
         how: &Options,
@@ -60,7 +60,7 @@ impl Telling {
         let places = scenarios.iter().map(Some);
         let nowhere = scenarios.is_empty().then_some(None);
         for place in places.chain(nowhere) {
-            let report = run(place.map(|(scenario, named)| (scenario, named.as_str())), how);
+            let report = run::<P>(place.map(|(scenario, named)| (scenario, named.as_str())), how);
             self.save(&report)?;
             if !self.json {
                 if let (Some(found), Verdict::Fail) = (&report.found, report.verdict()) {
@@ -82,7 +82,7 @@ impl Telling {
         Ok(verdict)
     }
 
-    fn save(&self, report: &Report) -> Result<(), Box<dyn Error>> {
+    fn save<P: Protocol>(&self, report: &Report<P>) -> Result<(), Box<dyn Error>> {
         let Some(found) = &report.found else { return Ok(()) };
         let folder = match (&self.save, report.verdict()) {
             (Some(folder), _) => folder.clone(),

@@ -6,11 +6,11 @@ use counterfoil_world::protocol::Protocol;
 use counterfoil_world::replay::describe;
 use counterfoil_world::walk::plan::FAULTS;
 use counterfoil_world::walk::{Ending, HEALING_MAX, Wrong};
-use counterfoil_world::{Action, Counterfoil, Expect, Outcome, Style, World, draw, replay};
+use counterfoil_world::{Action, Expect, Outcome, Style, World, draw, replay};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-impl Report {
+impl<P: Protocol> Report<P> {
     /// What is said of all walks together.
     pub fn verdict(&self) -> Verdict {
         match (&self.found, &self.expect) {
@@ -27,7 +27,7 @@ impl Report {
     pub fn file(&self) -> String {
         let seed = self.options.seed;
         let (property, number) = match &self.found {
-            Some(found) => (found.wrong.property::<Counterfoil>().unwrap_or("panic"), found.number),
+            Some(found) => (found.wrong.property::<P>().unwrap_or("panic"), found.number),
             None => ("nothing", 0),
         };
         match &self.scenario {
@@ -92,10 +92,10 @@ impl Report {
         table("ACTION, and how often it happened", actions);
         let faults = FAULTS.map(|fault| (fault.name(), self.fault(fault)));
         table("FAULT, and how often it happened", faults.to_vec());
-        let seen = Counterfoil::witnesses().iter().copied();
+        let seen = P::witnesses().iter().copied();
         let seen = seen.zip(tally.coverage.witnesses.iter().copied());
         table("WITNESS, and how often it was seen", seen.collect());
-        let safety = Counterfoil::safety().iter().map(|property| property.name);
+        let safety = P::safety().iter().map(|property| property.name);
         let premises = safety.zip(tally.coverage.premises.iter().copied());
         let head = format!(
             "PROPERTY, and at how many of {} steps of machines its premise was true",
@@ -106,7 +106,7 @@ impl Report {
 
     fn actions(&self) -> Vec<(&'static str, u64)> {
         let fired = &self.tally.coverage.actions;
-        let kinds = Action::<Counterfoil>::KINDS.into_iter();
+        let kinds = Action::<P>::KINDS.into_iter();
         kinds.map(|kind| (kind, fired.get(kind).copied().unwrap_or(0))).collect()
     }
 
@@ -149,8 +149,8 @@ impl Report {
             let sizes = tally.sizes[index].iter();
             sizes.map(|(size, walks)| json!({ "size": size, "walks": walks })).collect()
         };
-        let seen = Counterfoil::witnesses().iter().copied();
-        let safety = Counterfoil::safety().iter().map(|property| property.name);
+        let seen = P::witnesses().iter().copied();
+        let safety = P::safety().iter().map(|property| property.name);
         json!({
             "scenario": self.scenario.as_ref().map(|scenario| &scenario.name),
             "bounds": self.scenario.as_ref().map_or_else(bounds, |scenario| scenario.bounds()),
@@ -185,10 +185,10 @@ impl Report {
     }
 }
 
-impl Found {
+impl<P: Protocol> Found<P> {
     /// What went wrong, in a clause.
     pub fn what(&self) -> String {
-        let property = self.wrong.property::<Counterfoil>().unwrap_or_default();
+        let property = self.wrong.property::<P>().unwrap_or_default();
         match &self.wrong {
             Wrong::Violated(_) => format!("{property} is violated"),
             Wrong::Unhealed(_, Ending::Stuck) => {
@@ -207,7 +207,7 @@ impl Found {
     fn json(&self) -> Value {
         json!({
             "walk": self.number,
-            "property": self.wrong.property::<Counterfoil>(),
+            "property": self.wrong.property::<P>(),
             "what": self.what(),
             "steps": self.steps,
             "steps_shrunk": self.steps_shrunk,

@@ -32,11 +32,11 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Write one offline site of all traces in a folder.
+    /// Write one offline site of all traces in folders.
     Gallery {
-        /// Where the traces are.
-        #[arg(default_value = "traces")]
-        folder: PathBuf,
+        /// Where the traces are: folders.
+        #[arg(value_name = "FOLDER", default_values = ["traces", "traces/seed"])]
+        folders: Vec<PathBuf>,
         /// Where to write the site: a folder.
         #[arg(long)]
         out: PathBuf,
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::View(what) => view(&what),
         Command::Html { file, out } => ended(page(&file, &out)),
-        Command::Gallery { folder, out } => ended(gallery::save(&folder, &out)),
+        Command::Gallery { folders, out } => ended(gallery::save(&folders, &out)),
         Command::Export(what) => export(&what),
     }
 }

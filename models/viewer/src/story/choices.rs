@@ -5,7 +5,7 @@ use counterfoil_world::changes::{brief, label};
 use counterfoil_world::choices::{Judge, Leads};
 use counterfoil_world::messages::{Fate, Message};
 use counterfoil_world::replay::describe;
-use counterfoil_world::{Action, Cluster, Counterfoil, Protocol, Replay, Trace, itf};
+use counterfoil_world::{Action, Cluster, Protocol, Replay, Trace, itf};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -26,11 +26,11 @@ pub struct Choice {
 }
 
 /// Everything that could happen, in the order in which it first could.
-pub(super) fn choices(trace: &Trace<Counterfoil>, replay: &Replay<Counterfoil>) -> Vec<Choice> {
+pub(super) fn choices<P: Protocol>(trace: &Trace<P>, replay: &Replay<P>) -> Vec<Choice> {
     let mut found: Vec<Choice> = Vec::new();
     let mut places: HashMap<(String, Sort), usize> = HashMap::new();
     let mut words = Words::of(replay);
-    let enabled: Vec<Vec<Action<Counterfoil>>> =
+    let enabled: Vec<Vec<Action<P>>> =
         replay.states.iter().map(|state| replay.world.enabled(state)).collect();
     let few = enabled.iter().map(Vec::len).sum::<usize>() <= JUDGED_MAX;
     let mut judge = Judge::new(&replay.world, &trace.property).filter(|_| few);
@@ -67,16 +67,15 @@ pub(super) fn choices(trace: &Trace<Counterfoil>, replay: &Replay<Counterfoil>) 
 }
 
 /// What an action leads to, as far as the next step tells.
-fn next(
-    trace: &Trace<Counterfoil>,
-    replay: &Replay<Counterfoil>,
-    state: &Cluster<Counterfoil>,
-    action: &Action<Counterfoil>,
+fn next<P: Protocol>(
+    trace: &Trace<P>,
+    replay: &Replay<P>,
+    state: &Cluster<P>,
+    action: &Action<P>,
 ) -> Leads {
-    let index = Counterfoil::safety().iter().position(|property| property.name == trace.property);
-    let violated = |state: &Cluster<Counterfoil>| {
-        index.is_some_and(|index| state.violated.contains_key(&index))
-    };
+    let index = P::safety().iter().position(|property| property.name == trace.property);
+    let violated =
+        |state: &Cluster<P>| index.is_some_and(|index| state.violated.contains_key(&index));
     let leads = violated(state) || violated(&replay.world.apply(state, action));
     if leads { Leads::Violates } else { Leads::Unknown }
 }
@@ -93,15 +92,15 @@ struct Said {
 }
 
 /// The words for actions, with the names of the messages that they happen to.
-struct Words<'a> {
-    replay: &'a Replay<Counterfoil>,
+struct Words<'a, P: Protocol> {
+    replay: &'a Replay<P>,
     /// By what they are and say: the messages of the run.
     messages: HashMap<(&'a str, &'a str), Vec<usize>>,
-    known: HashMap<Action<Counterfoil>, Said>,
+    known: HashMap<Action<P>, Said>,
 }
 
-impl<'a> Words<'a> {
-    fn of(replay: &'a Replay<Counterfoil>) -> Self {
+impl<'a, P: Protocol> Words<'a, P> {
+    fn of(replay: &'a Replay<P>) -> Self {
         let mut messages: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
         for (index, message) in replay.messages.iter().enumerate() {
             messages.entry((&message.label, &message.text)).or_default().push(index);
@@ -110,7 +109,7 @@ impl<'a> Words<'a> {
     }
 
     /// What would happen after so many steps.
-    fn say(&mut self, state: usize, action: &Action<Counterfoil>) -> String {
+    fn say(&mut self, state: usize, action: &Action<P>) -> String {
         if !self.known.contains_key(action) {
             let said = self.look(action);
             self.known.insert(action.clone(), said);
@@ -126,7 +125,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn look(&self, action: &Action<Counterfoil>) -> Said {
+    fn look(&self, action: &Action<P>) -> Said {
         let clause = describe(&self.replay.world, action);
         let parts = match action {
             Action::Deliver(datagram) | Action::Copy(datagram) | Action::Lose(datagram) => {

@@ -1,7 +1,7 @@
 //! Every value of every process, with the steps that wrote it.
 
 use counterfoil_world::changes::{brief, children, way};
-use counterfoil_world::{Counterfoil, Replay};
+use counterfoil_world::{Protocol, Replay};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ pub struct Field {
 type Series = Vec<(usize, Option<Value>)>;
 
 /// The values of a run, process by process.
-pub(super) fn fields(replay: &Replay<Counterfoil>) -> Vec<Field> {
+pub(super) fn fields<P: Protocol>(replay: &Replay<P>) -> Vec<Field> {
     let states = replay.values().map(|state| children(&state["processes"]));
     let mut processes: Vec<(String, Series)> = Vec::new();
     for (step, state) in states.enumerate() {

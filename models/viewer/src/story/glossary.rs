@@ -1,8 +1,12 @@
 //! What a reader who has not read the protocol needs to know of its words and rules.
 
+mod words;
+
 use super::{Message, Step};
 use counterfoil_protocol::Rule;
+use counterfoil_world::scenario::Design;
 use serde::Serialize;
+use words::{ALWAYS, ALWAYS_OF_2016, WHERE_FOUND, WHERE_FOUND_OF_2016};
 
 /// A word, and what it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -13,175 +17,8 @@ pub struct Term {
     pub meaning: &'static str,
 }
 
-/// Words that every reader needs.
-const ALWAYS: [Term; 4] = [
-    Term {
-        word: "node",
-        meaning: "A machine that has resources and alone decides who gets them. n1, n2, …",
-    },
-    Term {
-        word: "scheduler",
-        meaning: "Chooses a node for a request, from its own copy of what the nodes have. s1, s2, …",
-    },
-    Term {
-        word: "datagram",
-        meaning: "What schedulers and nodes send each other. It may be late, lost, copied or \
-                  overtaken by a later one.",
-    },
-    Term {
-        word: "s1.1:n1#0",
-        meaning: "The name of a claim: of scheduler s1 in its life 1, at node n1, number 0.",
-    },
-];
-
-/// Words that are told of only where they occur: in a message, a step or the name of a value.
-const WHERE_FOUND: [(&str, Term); 25] = [
-    ("request", Term { word: "request", meaning: "A user wants resources somewhere. r1, r2, …" }),
-    (
-        "call",
-        Term {
-            word: "client",
-            meaning: "Acts for a user: asks a scheduler, and then confirms what it chose. c1, …",
-        },
-    ),
-    (
-        "call",
-        Term {
-            word: "call, attempt",
-            meaning: "A client asks a scheduler to place a request. r1/2 is the second attempt.",
-        },
-    ),
-    ("answer", Term { word: "answer", meaning: "What the scheduler tells the client in the end." }),
-    (
-        "claim",
-        Term {
-            word: "claim",
-            meaning: "A scheduler asks one node for resources: may I have this?",
-        },
-    ),
-    (
-        "verdict",
-        Term {
-            word: "verdict",
-            meaning: "What the node says to a claim, confirm or release. Its word is final.",
-        },
-    ),
-    (
-        "gone",
-        Term { word: "gone", meaning: "A verdict: this is over, and will never be granted again." },
-    ),
-    (
-        "allocations",
-        Term {
-            word: "allocation",
-            meaning: "What a node granted: held at first, then confirmed by the client. On disk.",
-        },
-    ),
-    (
-        "confirm",
-        Term { word: "confirm", meaning: "A client tells the node that it takes what is held." },
-    ),
-    (
-        "release",
-        Term { word: "release", meaning: "A client tells the node that it does not want it." },
-    ),
-    (
-        "lapse",
-        Term {
-            word: "lapse",
-            meaning: "A node takes back what was held and never confirmed, on its own timer.",
-        },
-    ),
-    (
-        "delta",
-        Term {
-            word: "delta",
-            meaning: "A node tells all schedulers what changed from one version to another.",
-        },
-    ),
-    (
-        "beat",
-        Term { word: "beat", meaning: "A delta without a change: it only says the present stamp." },
-    ),
-    (
-        "snapshot",
-        Term { word: "snapshot", meaning: "A node tells one scheduler everything it has." },
-    ),
-    (
-        "resync",
-        Term {
-            word: "resync",
-            meaning: "A scheduler subscribes to a node's changes and asks what it missed.",
-        },
-    ),
-    (
-        "gap",
-        Term {
-            word: "gap",
-            meaning: "A delta that does not follow what is known: one is missing.",
-        },
-    ),
-    (
-        "stamp",
-        Term {
-            word: "stamp 1.2",
-            meaning: "Which state of a node: its life (1) and, in it, its version (2).",
-        },
-    ),
-    (
-        "version",
-        Term { word: "version", meaning: "Counts the changes of what a node has, in each life." },
-    ),
-    (
-        "incarnation",
-        Term {
-            word: "life, incarnation",
-            meaning: "Counts the starts of a process. A crash ends one, and the next begins.",
-        },
-    ),
-    (
-        "host",
-        Term {
-            word: "host",
-            meaning: "s1.nodes.n1.host: what scheduler s1 believes of node n1, at which stamp.",
-        },
-    ),
-    (
-        "covered",
-        Term {
-            word: "covered",
-            meaning: "The scheduler's copy of the node already contains what was granted.",
-        },
-    ),
-    (
-        "fences",
-        Term {
-            word: "fences",
-            meaning: "What a node remembers of the claims it decided, so as to decide each once.",
-        },
-    ),
-    (
-        "floor",
-        Term {
-            word: "floor",
-            meaning: "The lowest claim number that a scheduler still waits for.",
-        },
-    ),
-    (
-        "leave",
-        Term { word: "leave", meaning: "A node tells the schedulers that it goes for good." },
-    ),
-    (
-        "bundle",
-        Term {
-            word: "bundle",
-            meaning: "Requests that are to be placed all together or not at all.",
-        },
-    ),
-];
-
 /// The words that a run uses, with what they mean.
-pub(super) fn terms(messages: &[Message], steps: &[Step]) -> Vec<Term> {
+pub(super) fn terms(protocol: Design, messages: &[Message], steps: &[Step]) -> Vec<Term> {
     let mut texts: Vec<&str> = messages.iter().map(|message| message.label.as_str()).collect();
     for step in steps {
         texts.push(&step.what);
@@ -194,8 +31,14 @@ pub(super) fn terms(messages: &[Message], steps: &[Step]) -> Vec<Term> {
         };
         texts.iter().any(is_word)
     };
-    let found = WHERE_FOUND.iter().filter(|(word, _)| used(word)).map(|(_, term)| *term);
-    ALWAYS.into_iter().chain(found).collect()
+    let (always, where_found) = match protocol {
+        Design::Counterfoil => (&ALWAYS[..], &WHERE_FOUND[..]),
+        Design::Shared2016 | Design::Filter | Design::Caching | Design::Placement => {
+            (&ALWAYS_OF_2016[..], &WHERE_FOUND_OF_2016[..])
+        }
+    };
+    let found = where_found.iter().filter(|(word, _)| used(word)).map(|(_, term)| *term);
+    always.iter().copied().chain(found).collect()
 }
 
 /// What a rule says, and what goes wrong without it.
@@ -287,7 +130,8 @@ mod tests {
             sent: Vec::new(),
             notes: Vec::new(),
         };
-        let words: Vec<&str> = terms(&[], &[step]).iter().map(|term| term.word).collect();
+        let words: Vec<&str> =
+            terms(Design::Counterfoil, &[], &[step]).iter().map(|term| term.word).collect();
         assert!(words.contains(&"allocation") && words.contains(&"node"), "{words:?}");
         assert!(!words.contains(&"delta"), "{words:?}");
     }

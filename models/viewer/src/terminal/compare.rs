@@ -6,7 +6,7 @@ use super::run::{Run, Side, names};
 use counterfoil_protocol::Actor;
 use counterfoil_world::changes::{Change, changes};
 use counterfoil_world::replay::process;
-use counterfoil_world::{Action, Counterfoil};
+use counterfoil_world::{Action, Protocol};
 use serde_json::Value;
 
 /// More pairs of steps than this are not tried to be matched.
@@ -34,7 +34,10 @@ pub(crate) struct Comparison {
 }
 
 /// The two sides: the run, or the run of the file beside a branch of it, and the other.
-pub(crate) fn sides<'a>(run: &'a Run, other: Option<&'a Run>) -> (Side<'a>, Side<'a>) {
+pub(crate) fn sides<'a, P: Protocol>(
+    run: &'a Run<P>,
+    other: Option<&'a Run<P>>,
+) -> (Side<'a, P>, Side<'a, P>) {
     match other {
         Some(other) => (run.side(), other.side()),
         None => (run.file(), run.side()),
@@ -42,7 +45,7 @@ pub(crate) fn sides<'a>(run: &'a Run, other: Option<&'a Run>) -> (Side<'a>, Side
 }
 
 impl Comparison {
-    pub(crate) fn new(run: &Run, other: Option<&Run>) -> Self {
+    pub(crate) fn new<P: Protocol>(run: &Run<P>, other: Option<&Run<P>>) -> Self {
         let (one, two) = sides(run, other);
         let rows = aligned(one.actions, two.actions);
         let common = rows.iter().take_while(|row| row.same).count();
@@ -54,7 +57,12 @@ impl Comparison {
     }
 
     /// Does what a key asks for. Whether the comparison goes on.
-    pub(crate) fn obey(&mut self, command: Command, run: &Run, other: Option<&Run>) -> bool {
+    pub(crate) fn obey<P: Protocol>(
+        &mut self,
+        command: Command,
+        run: &Run<P>,
+        other: Option<&Run<P>>,
+    ) -> bool {
         let last = self.rows.len();
         #[expect(clippy::wildcard_enum_match_arm, reason = "other keys do nothing here")]
         match command {
@@ -108,7 +116,11 @@ impl Comparison {
     }
 
     /// What differs between the states.
-    pub(crate) fn differences(&self, run: &Run, other: Option<&Run>) -> Vec<Change> {
+    pub(crate) fn differences<P: Protocol>(
+        &self,
+        run: &Run<P>,
+        other: Option<&Run<P>>,
+    ) -> Vec<Change> {
         let (one, two) = sides(run, other);
         let steps = self.steps();
         let (before, after) = (one.states[steps.0], two.states[steps.1]);
@@ -141,7 +153,7 @@ fn of_process(name: String, old: Option<Value>, new: Option<Value>) -> Vec<Chang
 
 /// The steps of both, the same beside the same, as many as can be; what differs in between stands
 /// side by side as it comes.
-fn aligned(one: &[Action<Counterfoil>], two: &[Action<Counterfoil>]) -> Vec<Row> {
+fn aligned<P: Protocol>(one: &[Action<P>], two: &[Action<P>]) -> Vec<Row> {
     let common = one.iter().zip(two).take_while(|(one, two)| one == two).count();
     let (left, right) = (&one[common..], &two[common..]);
     let most = matches(left, right);
@@ -172,7 +184,7 @@ fn aligned(one: &[Action<Counterfoil>], two: &[Action<Counterfoil>]) -> Vec<Row>
 
 /// By how much of both is left: how many steps of it can be matched. Nothing, if it would take too
 /// long to tell.
-fn matches(left: &[Action<Counterfoil>], right: &[Action<Counterfoil>]) -> Vec<u32> {
+fn matches<P: Protocol>(left: &[Action<P>], right: &[Action<P>]) -> Vec<u32> {
     if left.len() * right.len() > PAIRS_MAX {
         return Vec::new();
     }

@@ -5,13 +5,14 @@ use super::diagram::{fitted, put};
 use super::list::{Line, list};
 use super::run::Side;
 use super::viewer::Viewer;
+use counterfoil_world::Protocol;
 use counterfoil_world::changes::{Change, brief, way};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::widgets::{Block, BorderType, Widget};
 
-impl Viewer {
+impl<P: Protocol> Viewer<P> {
     pub(crate) fn draw_comparison(&self, comparison: &Comparison, area: Rect, buffer: &mut Buffer) {
         let palette = self.palette;
         let row = |y: u16| Rect { y: area.y + y, height: 1, ..area };
@@ -66,7 +67,7 @@ impl Viewer {
             put(buffer, top, at, &verdict, style);
         }
         let start = vec![vec![(format!("{:>4}  the start", 0), Style::new())]];
-        let entries = |side: &Side<'_>, of: fn(&Row) -> Option<usize>| {
+        let entries = |side: &Side<'_, P>, of: fn(&Row) -> Option<usize>| {
             let room = usize::from(half).saturating_sub(11);
             let rows = comparison.rows.iter().map(|row| {
                 let sign = if row.same { ' ' } else { '≠' };

@@ -5,6 +5,7 @@ use super::palette::Palette;
 use super::rows::{Line as Fate, Row, lives};
 use super::run::Run;
 use counterfoil_protocol::Actor;
+use counterfoil_world::Protocol;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -80,8 +81,8 @@ fn gutter(last: usize) -> usize {
 }
 
 /// What of the diagram is to be seen.
-pub(crate) struct View<'a> {
-    pub(crate) run: &'a Run,
+pub(crate) struct View<'a, P: Protocol> {
+    pub(crate) run: &'a Run<P>,
     pub(crate) lanes: Lanes,
     pub(crate) step: usize,
     pub(crate) palette: Palette,
@@ -89,7 +90,7 @@ pub(crate) struct View<'a> {
     pub(crate) actor: Option<Actor>,
 }
 
-impl View<'_> {
+impl<P: Protocol> View<'_, P> {
     /// Draws the diagram; the first row has the names.
     pub(crate) fn draw(&self, area: Rect, buffer: &mut Buffer) {
         if area.height < 2 {

@@ -1,6 +1,7 @@
 //! The state of one process as a tree of values, each with the step that last wrote it.
 
 use super::run::Run;
+use counterfoil_world::Protocol;
 use counterfoil_world::changes::{brief, children};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,8 +43,8 @@ impl Mark {
 
 /// The tree of a process after `step`. Values that the step changed in part are open, and so are
 /// those not so in `turned`; those in it are the other way round.
-pub(crate) fn fields(
-    run: &Run,
+pub(crate) fn fields<P: Protocol>(
+    run: &Run<P>,
     name: &str,
     step: usize,
     turned: &BTreeSet<Vec<String>>,
@@ -58,14 +59,14 @@ pub(crate) fn fields(
     tree.fields
 }
 
-struct Tree<'a> {
-    run: &'a Run,
+struct Tree<'a, P: Protocol> {
+    run: &'a Run<P>,
     step: usize,
     turned: &'a BTreeSet<Vec<String>>,
     fields: Vec<Field>,
 }
 
-impl Tree<'_> {
+impl<P: Protocol> Tree<'_, P> {
     /// Lists what is in a value.
     fn inside(
         &mut self,

@@ -5,7 +5,7 @@ use super::fields::{Field, Mark};
 use super::list::{Line, list};
 use super::told::{Item, Tone};
 use super::viewer::{Pane, Viewer};
-use counterfoil_world::Counterfoil;
+use counterfoil_world::Protocol;
 use counterfoil_world::changes::way;
 use counterfoil_world::choices::{Choice, Leads};
 use counterfoil_world::explain::wrap;
@@ -17,7 +17,7 @@ use ratatui::widgets::{Block, BorderType, Widget};
 /// How wide the column is that says which step wrote a value.
 const WRITTEN: usize = 5;
 
-impl Viewer {
+impl<P: Protocol> Viewer<P> {
     /// Draws a pane with its frame.
     pub(crate) fn draw_pane(&mut self, pane: Pane, title: Line, area: Rect, buffer: &mut Buffer) {
         let focused = self.pane == pane;
@@ -75,7 +75,7 @@ impl Viewer {
                 let kept = choices.iter().filter(|choice| choice.leads == Leads::Safe).count();
                 let count = choices.len();
                 let bad = choices.iter().filter(|choice| choice.leads == Leads::Violates).count();
-                let is_open = |choice: &Choice<Counterfoil>| choice.leads == Leads::Unknown;
+                let is_open = |choice: &Choice<P>| choice.leads == Leads::Unknown;
                 let text = match judged {
                     true if choices.iter().any(is_open) && kept == 0 => {
                         format!(" next: {count} actions, {bad} violate at once ")
@@ -233,8 +233,8 @@ impl Viewer {
 }
 
 /// An action that may happen: what it leads to, whether the run takes it, what it is.
-fn choice_lines(
-    choice: &Choice<Counterfoil>,
+fn choice_lines<P: Protocol>(
+    choice: &Choice<P>,
     judged: bool,
     width: usize,
     palette: super::palette::Palette,

@@ -3,6 +3,7 @@
 use super::run::Run;
 use counterfoil_protocol::Actor;
 use counterfoil_world::Outcome;
+use counterfoil_world::Protocol;
 use counterfoil_world::messages::{Fate, Message};
 use counterfoil_world::trace::Kind;
 
@@ -43,7 +44,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    pub(crate) fn of(run: &Run) -> Self {
+    pub(crate) fn of<P: Protocol>(run: &Run<P>) -> Self {
         let last = run.last();
         let mut sent = vec![Vec::new(); last + 1];
         let mut lines = vec![Vec::new(); last + 1];
@@ -127,6 +128,6 @@ fn lines_of(message: &Message) -> Vec<(usize, Line)> {
 }
 
 /// Whether an actor lives after a step.
-pub(crate) fn lives(run: &Run, step: usize, actor: Actor) -> bool {
+pub(crate) fn lives<P: Protocol>(run: &Run<P>, step: usize, actor: Actor) -> bool {
     run.replay.states[step].processes.keys().any(|address| address.actor == actor)
 }

@@ -7,16 +7,16 @@ use counterfoil_world::lanes::order;
 use counterfoil_world::messages::follow;
 use counterfoil_world::replay::{Step, judge};
 use counterfoil_world::trace::{Kind, process_name};
-use counterfoil_world::{Action, Cluster, Counterfoil, Outcome, Protocol, Replay, Trace, replay};
+use counterfoil_world::{Action, Cluster, Outcome, Protocol, Replay, Trace, replay};
 use std::collections::BTreeSet;
 
 /// A run with everything that is shown of it, worked out once.
-pub(crate) struct Run {
+pub(crate) struct Run<P: Protocol> {
     /// What the file is called.
     pub(crate) name: String,
     /// The run that is shown: that of the file, or a branch.
-    pub(crate) trace: Trace<Counterfoil>,
-    pub(crate) replay: Replay<Counterfoil>,
+    pub(crate) trace: Trace<P>,
+    pub(crate) replay: Replay<P>,
     /// Where the actors stand.
     pub(crate) lanes: Vec<Actor>,
     /// The rows of the diagram.
@@ -29,28 +29,28 @@ pub(crate) struct Run {
     /// Counts the changes of what is shown.
     pub(crate) edition: usize,
     hidden: BTreeSet<Actor>,
-    file: Trace<Counterfoil>,
+    file: Trace<P>,
     file_outcome: Outcome,
-    rest: Option<Rest>,
+    rest: Option<Rest<P>>,
 }
 
 /// What of the run of the file comes after the step at which a branch leaves it.
-struct Rest {
+struct Rest<P: Protocol> {
     from: usize,
-    states: Vec<Cluster<Counterfoil>>,
+    states: Vec<Cluster<P>>,
     steps: Vec<Step>,
 }
 
 /// A branch: from where, and by what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Branch {
+pub(crate) struct Branch<P: Protocol> {
     pub(crate) from: usize,
-    pub(crate) steps: Vec<Action<Counterfoil>>,
+    pub(crate) steps: Vec<Action<P>>,
 }
 
-impl Run {
+impl<P: Protocol> Run<P> {
     /// Runs a trace again.
-    pub(crate) fn new(name: String, trace: Trace<Counterfoil>) -> Self {
+    pub(crate) fn new(name: String, trace: Trace<P>) -> Self {
         let replay = replay(&trace);
         let mut run = Run {
             name,
@@ -93,7 +93,7 @@ impl Run {
     }
 
     /// The branch that is shown.
-    pub(crate) fn branch(&self) -> Option<Branch> {
+    pub(crate) fn branch(&self) -> Option<Branch<P>> {
         let from = self.rest.as_ref()?.from;
         Some(Branch { from, steps: self.trace.steps[from..].to_vec() })
     }
@@ -104,12 +104,12 @@ impl Run {
     }
 
     /// The action that the run takes after this step.
-    pub(crate) fn next_action(&self, step: usize) -> Option<&Action<Counterfoil>> {
+    pub(crate) fn next_action(&self, step: usize) -> Option<&Action<P>> {
         self.trace.steps.get(step).filter(|_| step < self.last())
     }
 
     /// The run of the file, beside a branch of it: its actions, and its states.
-    pub(crate) fn file(&self) -> Side<'_> {
+    pub(crate) fn file(&self) -> Side<'_, P> {
         let (shared, rest) = match &self.rest {
             Some(rest) => (rest.from, Some(rest)),
             None => (self.last(), None),
@@ -125,7 +125,7 @@ impl Run {
     }
 
     /// The run that is shown.
-    pub(crate) fn side(&self) -> Side<'_> {
+    pub(crate) fn side(&self) -> Side<'_, P> {
         Side {
             actions: &self.trace.steps[..self.last()],
             steps: self.replay.steps.iter().collect(),
@@ -135,9 +135,9 @@ impl Run {
     }
 
     /// Whether the property, if it is one of safety, is violated in a state.
-    pub(crate) fn violates(&self, state: &Cluster<Counterfoil>) -> bool {
+    pub(crate) fn violates(&self, state: &Cluster<P>) -> bool {
         let mut violated = state.violated.keys();
-        violated.any(|property| Counterfoil::safety()[*property].name == self.trace.property)
+        violated.any(|property| P::safety()[*property].name == self.trace.property)
     }
 
     /// Draws only what these actors do or are told.
@@ -157,7 +157,7 @@ impl Run {
     }
 
     /// Leaves the run that is shown after `step`, by `action`.
-    pub(crate) fn go_on(&mut self, step: usize, action: &Action<Counterfoil>) {
+    pub(crate) fn go_on(&mut self, step: usize, action: &Action<P>) {
         let from = self.branched().unwrap_or(step).min(step);
         let mut steps = self.trace.steps[from..step].to_vec();
         steps.push(action.clone());
@@ -165,7 +165,7 @@ impl Run {
     }
 
     /// Shows a branch, or the run of the file.
-    pub(crate) fn show(&mut self, branch: Option<&Branch>) {
+    pub(crate) fn show(&mut self, branch: Option<&Branch<P>>) {
         let now = self.branch();
         let kept = match (&now, branch) {
             (Some(now), Some(then)) if now.from == then.from => {
@@ -173,7 +173,7 @@ impl Run {
                 then.from + pairs.take_while(|(one, other)| one == other).count()
             }
             (now, then) => {
-                let from = |branch: Option<&Branch>| branch.map_or(usize::MAX, |b| b.from);
+                let from = |branch: Option<&Branch<P>>| branch.map_or(usize::MAX, |b| b.from);
                 self.join();
                 from(now.as_ref()).min(from(then)).min(self.last())
             }
@@ -244,12 +244,12 @@ impl Run {
     }
 
     fn note_goals(&mut self, kept: usize) {
-        let goals = Counterfoil::liveness().iter();
+        let goals = P::liveness().iter();
         let index = goals.enumerate().find(|(_, of)| of.name == self.trace.property);
         let Some((index, _)) = index.filter(|_| self.trace.kind == Kind::Liveness) else { return };
         self.goals.truncate(kept + 1);
         for state in &self.replay.states[self.goals.len()..] {
-            self.goals.push(Counterfoil::is_reached(&self.replay.world, state, index));
+            self.goals.push(P::is_reached(&self.replay.world, state, index));
         }
     }
 
@@ -277,17 +277,17 @@ fn violation(outcome: &Outcome) -> Option<usize> {
 }
 
 /// A run, to be compared with another.
-pub(crate) struct Side<'a> {
-    pub(crate) actions: &'a [Action<Counterfoil>],
+pub(crate) struct Side<'a, P: Protocol> {
+    pub(crate) actions: &'a [Action<P>],
     pub(crate) steps: Vec<&'a Step>,
-    pub(crate) states: Vec<&'a Cluster<Counterfoil>>,
+    pub(crate) states: Vec<&'a Cluster<P>>,
     /// The step at which its property is violated.
     pub(crate) violation: Option<usize>,
 }
 
 /// The names of an actor's lives in a state: the latest by the name of the actor, older ones by
 /// name and life.
-pub(crate) fn names(state: &Cluster<Counterfoil>, actor: Actor) -> Vec<String> {
+pub(crate) fn names<P: Protocol>(state: &Cluster<P>, actor: Actor) -> Vec<String> {
     let lives = state.processes.keys().filter(|address| address.actor == actor);
     let mut names: Vec<String> = lives.map(|address| process_name(state, *address)).collect();
     names.reverse();

@@ -7,7 +7,7 @@ use super::palette::Palette;
 use super::viewer::{Over, Pane, Prompt, Viewer};
 use counterfoil_world::explain::wrap;
 use counterfoil_world::trace::Kind;
-use counterfoil_world::{Counterfoil, Outcome, Protocol};
+use counterfoil_world::{Outcome, Protocol};
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -34,7 +34,7 @@ const SIGNS: [(&str, &str); 11] = [
     ("!", "a fault, or from outside"),
 ];
 
-impl Viewer {
+impl<P: Protocol> Viewer<P> {
     /// Draws the screen.
     pub fn draw(&mut self, frame: &mut Frame<'_>) {
         let area = frame.area();
@@ -125,7 +125,7 @@ impl Viewer {
         let about = &self.run.trace.property;
         let mut strips: Vec<(&str, Option<usize>)> = vec![(about, self.run.violation())];
         let others = self.run.violated.iter();
-        let others = others.map(|(index, step)| (Counterfoil::safety()[*index].name, Some(*step)));
+        let others = others.map(|(index, step)| (P::safety()[*index].name, Some(*step)));
         strips.extend(others.filter(|(name, _)| name != about));
         let count = strips.len().min(usize::from(area.height));
         for (line, (name, violated)) in strips.iter().take(count).enumerate() {

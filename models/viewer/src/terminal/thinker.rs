@@ -3,40 +3,40 @@
 
 use counterfoil_world::choices::{Choice, Judge};
 use counterfoil_world::why::Why;
-use counterfoil_world::{Action, Cluster, Counterfoil, Replay, Trace};
+use counterfoil_world::{Action, Cluster, Protocol, Replay, Trace};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
 /// A question, about an edition of the run.
-pub(crate) enum Question {
-    Why(Box<(Trace<Counterfoil>, Replay<Counterfoil>)>),
-    Choices(Box<Place>),
+pub(crate) enum Question<P: Protocol> {
+    Why(Box<(Trace<P>, Replay<P>)>),
+    Choices(Box<Place<P>>),
 }
 
 /// A state, and what the run does there.
-pub(crate) struct Place {
+pub(crate) struct Place<P: Protocol> {
     pub(crate) step: usize,
-    pub(crate) state: Cluster<Counterfoil>,
-    pub(crate) taken: Option<Action<Counterfoil>>,
+    pub(crate) state: Cluster<P>,
+    pub(crate) taken: Option<Action<P>>,
     pub(crate) property: String,
-    pub(crate) world: counterfoil_world::World<Counterfoil>,
+    pub(crate) world: counterfoil_world::World<P>,
 }
 
 /// What came of it.
-pub(crate) enum Answer {
+pub(crate) enum Answer<P: Protocol> {
     Why(Box<Why>),
-    Choices(usize, Vec<Choice<Counterfoil>>),
+    Choices(usize, Vec<Choice<P>>),
 }
 
 /// Works in a thread of its own, which ends with it.
-pub(crate) struct Thinker {
-    questions: Sender<(usize, Question)>,
-    answers: Receiver<(usize, Answer)>,
+pub(crate) struct Thinker<P: Protocol> {
+    questions: Sender<(usize, Question<P>)>,
+    answers: Receiver<(usize, Answer<P>)>,
     open: usize,
 }
 
-impl Thinker {
+impl<P: Protocol> Thinker<P> {
     pub(crate) fn start() -> Self {
-        let (questions, asked) = channel::<(usize, Question)>();
+        let (questions, asked) = channel::<(usize, Question<P>)>();
         let (tell, answers) = channel();
         std::thread::spawn(move || {
             while let Ok((edition, question)) = asked.recv() {
@@ -53,14 +53,14 @@ impl Thinker {
         self.open > 0
     }
 
-    pub(crate) fn ask(&mut self, edition: usize, question: Question) {
+    pub(crate) fn ask(&mut self, edition: usize, question: Question<P>) {
         if self.questions.send((edition, question)).is_ok() {
             self.open += 1;
         }
     }
 
     /// An answer that has come; waits for one, if told to.
-    pub(crate) fn answer(&mut self, wait: bool) -> Option<(usize, Answer)> {
+    pub(crate) fn answer(&mut self, wait: bool) -> Option<(usize, Answer<P>)> {
         if self.open == 0 {
             return None;
         }
@@ -83,7 +83,7 @@ impl Thinker {
     }
 }
 
-fn answer(question: Question) -> Answer {
+fn answer<P: Protocol>(question: Question<P>) -> Answer<P> {
     match question {
         Question::Why(run) => Answer::Why(Box::new(Why::of(&run.0, &run.1))),
         Question::Choices(place) => {

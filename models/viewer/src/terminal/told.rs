@@ -1,6 +1,7 @@
 //! What is told in lines: why the property is violated, and what is in flight.
 
 use super::run::Run;
+use counterfoil_world::Protocol;
 use counterfoil_world::choices::{Claim, LastSafe, STEPS_MAX};
 use counterfoil_world::messages::{Fate, Message};
 use counterfoil_world::why::{Concerned, ForEver, LastChoice, Origin, Verdict, Why, Written};
@@ -157,7 +158,7 @@ fn choice(of: &LastChoice, items: &mut Vec<Item>) {
 }
 
 /// The messages that are under way after a step.
-pub(crate) fn flights(run: &Run, step: usize) -> Vec<Item> {
+pub(crate) fn flights<P: Protocol>(run: &Run<P>, step: usize) -> Vec<Item> {
     let flying = run.replay.messages.iter().filter(|message| {
         let end = match message.fate {
             Fate::InFlight => None,

@@ -14,7 +14,7 @@ use super::told::{Item, flights};
 use counterfoil_protocol::Actor;
 use counterfoil_world::choices::Choice;
 use counterfoil_world::why::Why;
-use counterfoil_world::{Counterfoil, Outcome, Trace};
+use counterfoil_world::{Outcome, Protocol, Trace};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,9 +81,9 @@ pub(crate) struct Note {
 }
 
 /// Shows a run, and takes keys.
-pub struct Viewer {
-    pub(crate) run: Run,
-    other: Option<Run>,
+pub struct Viewer<P: Protocol> {
+    pub(crate) run: Run<P>,
+    other: Option<Run<P>>,
     pub(crate) palette: Palette,
     pub(crate) step: usize,
     pub(crate) pane: Pane,
@@ -99,20 +99,20 @@ pub struct Viewer {
     pub(crate) hidden: BTreeSet<Actor>,
     searched: String,
     pub(crate) note: Option<Note>,
-    undo: Vec<(Option<Branch>, usize)>,
-    thinker: Thinker,
+    undo: Vec<(Option<Branch<P>>, usize)>,
+    thinker: Thinker<P>,
     why: Option<Box<Why>>,
     why_asked: Option<usize>,
-    choices: BTreeMap<usize, (Vec<Choice<Counterfoil>>, bool)>,
+    choices: BTreeMap<usize, (Vec<Choice<P>>, bool)>,
     choices_edition: usize,
     choices_asked: Option<usize>,
     /// How many lines each pane had room for when it was drawn last.
     pub(crate) pages: BTreeMap<Pane, usize>,
 }
 
-impl Viewer {
+impl<P: Protocol> Viewer<P> {
     /// Shows a trace, by the name of its file.
-    pub fn new(name: &str, trace: Trace<Counterfoil>, palette: Palette) -> Self {
+    pub fn new(name: &str, trace: Trace<P>, palette: Palette) -> Self {
         let run = Run::new(name.to_owned(), trace);
         let actor = run.lanes.first().copied();
         let mut viewer = Viewer {
@@ -145,7 +145,7 @@ impl Viewer {
     }
 
     /// Compares with another trace from the start.
-    pub fn compare_with(&mut self, name: &str, trace: Trace<Counterfoil>) {
+    pub fn compare_with(&mut self, name: &str, trace: Trace<P>) {
         self.other = Some(Run::new(name.to_owned(), trace));
         self.compare();
     }
@@ -481,7 +481,7 @@ impl Viewer {
     }
 
     /// The trace to compare with.
-    pub(crate) fn other(&self) -> Option<&Run> {
+    pub(crate) fn other(&self) -> Option<&Run<P>> {
         self.other.as_ref()
     }
 }

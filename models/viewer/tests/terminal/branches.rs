@@ -19,7 +19,7 @@ fn place(trace: &Trace<Counterfoil>, step: usize, what: &str) -> usize {
 }
 
 /// Chooses an action of those that may happen at the step that is shown.
-fn choose(viewer: &mut Viewer, place: usize) {
+fn choose(viewer: &mut Viewer<Counterfoil>, place: usize) {
     press(viewer, "Esc b");
     // Whatever has the cursor: first to the top.
     for _ in 0..200 {

@@ -25,19 +25,19 @@ fn kept(name: &str) -> Trace<Counterfoil> {
     Trace::load(&file).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn viewer(trace: &Trace<Counterfoil>) -> Viewer {
+fn viewer(trace: &Trace<Counterfoil>) -> Viewer<Counterfoil> {
     Viewer::new("TRACE.itf.json", trace.clone(), Palette::default())
 }
 
 /// What is on the screen, as it was drawn.
-fn drawn(viewer: &mut Viewer, width: u16, height: u16) -> Buffer {
+fn drawn(viewer: &mut Viewer<Counterfoil>, width: u16, height: u16) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| viewer.draw(frame)).unwrap();
     terminal.backend().buffer().clone()
 }
 
 /// What is on the screen, as text, once everything is worked out.
-fn screen(viewer: &mut Viewer, width: u16, height: u16) -> String {
+fn screen(viewer: &mut Viewer<Counterfoil>, width: u16, height: u16) -> String {
     viewer.think(true);
     let buffer = drawn(viewer, width, height);
     let mut text = String::new();
@@ -71,14 +71,14 @@ fn key(name: &str) -> KeyEvent {
 }
 
 /// Presses keys, named and separated by spaces.
-fn press(viewer: &mut Viewer, keys: &str) {
+fn press(viewer: &mut Viewer<Counterfoil>, keys: &str) {
     for name in keys.split_whitespace() {
         assert_eq!(viewer.key(key(name)), Flow::On, "{name}");
     }
 }
 
 /// Types letters.
-fn type_in(viewer: &mut Viewer, text: &str) {
+fn type_in(viewer: &mut Viewer<Counterfoil>, text: &str) {
     for letter in text.chars() {
         viewer.key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE));
     }

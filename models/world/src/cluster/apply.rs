@@ -386,7 +386,11 @@ impl<P: Protocol> World<P> {
 
     /// Answers every question that has one answer. Where names decide nothing, only if no other
     /// question is open that could be answered first.
-    fn answer_alone(&self, next: &mut Cluster<P>, coverage: &mut Option<&mut Coverage<P::Arm>>) {
+    pub(super) fn answer_alone(
+        &self,
+        next: &mut Cluster<P>,
+        coverage: &mut Option<&mut Coverage<P::Arm>>,
+    ) {
         loop {
             let mut open = next.choices.iter().filter_map(|asked| {
                 let mut picks = P::picks(self, next, asked.0, &asked.1);

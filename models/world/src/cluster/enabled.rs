@@ -1,6 +1,8 @@
 //! What may happen in the world.
 
 use super::{Action, Cluster, Mail, World, restart_of};
+use crate::changes::label;
+use crate::itf;
 use crate::network::{Flight, Kind};
 use crate::protocol::{Effect, Firing, Protocol};
 use crate::scenario::{Fault, Outside};
@@ -23,7 +25,8 @@ impl<P: Protocol> World<P> {
                     actions.push(Action::Copy(datagram.clone()));
                 }
             }
-            if matches!(flight, Flight::InFlight(_)) && has(Fault::Lose) {
+            if matches!(flight, Flight::InFlight(_)) && has(Fault::Lose) && self.may_lose(datagram)
+            {
                 actions.push(Action::Lose(datagram.clone()));
             }
         }
@@ -46,6 +49,12 @@ impl<P: Protocol> World<P> {
         self.outside_actions(cluster, &mut actions);
         self.fault_actions(cluster, has, &mut actions);
         actions
+    }
+
+    /// Whether a datagram may be lost, where one may.
+    pub(crate) fn may_lose(&self, datagram: &P::Datagram) -> bool {
+        let only = &self.scenario.only_lose;
+        only.is_empty() || itf::value(datagram).is_ok_and(|value| only.contains(&label(&value)))
     }
 
     /// If a driver has a question to answer, nothing else happens before it has answered.

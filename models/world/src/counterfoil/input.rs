@@ -49,7 +49,7 @@ pub(super) fn outside(
             (Actor::Node(*node), Order::Node(node::Order::Inventory(inventory.clone())))
         }
         Outside::Leave(node) => (Actor::Node(*node), Order::Node(node::Order::Leave)),
-        Outside::Join(_) => return None,
+        Outside::Join(_) | Outside::Disable(_) => return None,
     };
     if at.is_some() {
         return None;

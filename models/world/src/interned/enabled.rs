@@ -48,7 +48,7 @@ impl<P: Protocol> Interned<P> {
 
     fn deliveries(&mut self, state: &State, acts: &mut Vec<Act>) {
         let may = self.tables.may(state.words[REST]);
-        let has = |fault: Fault| may & 1 << fault as u16 != 0;
+        let has = |fault: Fault| may & 1 << fault as u32 != 0;
         let copies = self.world.scenario.network == NetworkKind::Multiset && has(Fault::Copy);
         let loses = has(Fault::Lose);
         for word in state.network() {
@@ -61,7 +61,7 @@ impl<P: Protocol> Interned<P> {
                     acts.push(act(Kind::Copy, false));
                 }
             }
-            if in_flight && loses {
+            if in_flight && loses && self.world.may_lose(self.tables.datagrams.get(datagram)) {
                 let code = Code::new(Kind::Lose, datagram);
                 acts.push(Act { code, fair: false, slot: NOBODY, fault: None });
             }
@@ -113,7 +113,7 @@ impl<P: Protocol> Interned<P> {
         if may == 0 {
             return;
         }
-        let has = |fault: Fault| may & 1 << fault as u16 != 0;
+        let has = |fault: Fault| may & 1 << fault as u32 != 0;
         if has(Fault::TornWrite) {
             for index in start..acts.len() {
                 for code in self.torn(state, acts[index]) {

@@ -44,7 +44,7 @@ impl<P: Protocol> View<P> for Look<'_, P> {
     }
 
     fn may(&self, fault: Fault) -> bool {
-        self.tables.may(self.state.words[REST]) & 1 << fault as u16 != 0
+        self.tables.may(self.state.words[REST]) & 1 << fault as u32 != 0
     }
 
     fn process(&self, at: Address) -> Option<&P::Process> {

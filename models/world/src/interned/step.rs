@@ -267,13 +267,13 @@ impl<P: Protocol> Interned<P> {
         next.words.truncate(kept);
     }
 
-    fn is_spent(&mut self, process: u32, datagram: u32, may: u16) -> bool {
+    fn is_spent(&mut self, process: u32, datagram: u32, may: u32) -> bool {
         let key = (process, datagram, may);
         if let Some(known) = self.tables.spent.get(&key) {
             return *known;
         }
         let receiver = self.tables.processes.get(process);
-        let possible = |fault: Fault| may & 1 << fault as u16 != 0;
+        let possible = |fault: Fault| may & 1 << fault as u32 != 0;
         let spent = World::<P>::is_spent(&possible, receiver, self.tables.datagrams.get(datagram));
         self.tables.spent.insert(key, spent);
         spent

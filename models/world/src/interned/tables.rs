@@ -72,9 +72,9 @@ pub(super) struct Rest {
 
 impl Rest {
     /// By bit: which faults may still happen.
-    fn may(&self) -> u16 {
+    fn may(&self) -> u32 {
         let left = self.budget.iter().filter(|(_, times)| **times > 0);
-        left.fold(0, |all, (fault, _)| all | 1 << *fault as u16)
+        left.fold(0, |all, (fault, _)| all | 1 << *fault as u32)
     }
 }
 
@@ -181,13 +181,13 @@ pub(super) struct Tables<P: Protocol> {
     /// By set of mail: what of it may arrive next.
     open_mail: Vec<Option<Vec<u32>>>,
     /// By rest: which faults may still happen, by bit.
-    may: Vec<u16>,
+    may: Vec<u32>,
     /// By lives and datagram: who receives it.
     receivers: Vec<Vec<Option<Receiver>>>,
     /// The answers to [`crate::View::ask`], by question and processes.
     pub(super) answers: RefCell<Memo<(u32, u32, u32), bool>>,
     /// By process, datagram and possible faults: whether it is spent.
-    pub(super) spent: Memo<(u32, u32, u16), bool>,
+    pub(super) spent: Memo<(u32, u32, u32), bool>,
     /// The steps taken so far.
     pub(super) effects: Memo<Cause, Effect>,
     /// By code and process: the torn variants of an action.
@@ -251,7 +251,7 @@ impl<P: Protocol> Tables<P> {
     }
 
     /// By bit: which faults may still happen.
-    pub(super) fn may(&self, rest: u32) -> u16 {
+    pub(super) fn may(&self, rest: u32) -> u32 {
         self.may[rest as usize]
     }
 

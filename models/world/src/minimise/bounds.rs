@@ -44,6 +44,7 @@ pub(super) fn tighter<P: Protocol>(
         | Outside::Drain(_)
         | Outside::Undrain(_)
         | Outside::Inventory(..)
+        | Outside::Disable(_)
         | Outside::Leave(_) => None,
     });
     let last = joining.chain([scenario.nodes_at_start]).max().unwrap_or_default() as usize;
@@ -162,6 +163,7 @@ fn without_outside<P: Protocol>(
             | Outside::Undrain(_)
             | Outside::Inventory(..)
             | Outside::Leave(_)
+            | Outside::Disable(_)
             | Outside::Join(_) => false,
         })
     };

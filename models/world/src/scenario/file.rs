@@ -1,6 +1,8 @@
 //! Reading a scenario, and checking that its bounds can be.
 
-use super::{Expect, Fault, Lapses, Outside, Request, Scenario, ScenarioError, Start, Timers};
+use super::{
+    Design, Expect, Fault, Lapses, Outside, Request, Scenario, ScenarioError, Start, Timers,
+};
 use crate::network::Kind;
 use counterfoil_protocol::{
     Actor, GroupId, Inventory, Limits, Map, NodeId, RequestId, ResourceClass, Resources, Rule,
@@ -54,6 +56,10 @@ struct File {
     question: Option<String>,
     expect: Option<String>,
     violates: Option<String>,
+    protocol: Option<String>,
+    flaw: Option<String>,
+    answer: Option<String>,
+    numbers: Option<Vec<u64>>,
     symmetry: Option<bool>,
     distinct: Option<u64>,
     without: Option<Vec<String>>,
@@ -69,6 +75,7 @@ struct File {
     request: Option<Vec<RequestFile>>,
     order: Option<Vec<OrderFile>>,
     faults: Option<BTreeMap<Fault, u8>>,
+    only_lose: Option<Vec<String>>,
     faults_in_all: Option<u8>,
     limits: Option<Limits>,
 }
@@ -114,6 +121,7 @@ enum OrderFile {
     Undrain(String),
     Leave(String),
     Join(String),
+    Disable(String),
     Release(u64),
     Inventory { node: String, classes: Map<ResourceClass, Class> },
 }
@@ -126,6 +134,10 @@ impl File {
             question: self.question.or(base.question),
             expect: self.expect.or(if self.violates.is_some() { None } else { base.expect }),
             violates: self.violates.or(base.violates),
+            protocol: self.protocol.or(base.protocol),
+            flaw: self.flaw.or(base.flaw),
+            answer: self.answer.or(base.answer),
+            numbers: self.numbers.or(base.numbers),
             symmetry: self.symmetry.or(base.symmetry),
             distinct: self.distinct,
             without: self.without.or(base.without),
@@ -141,6 +153,7 @@ impl File {
             request: self.request.or(base.request),
             order: self.order.or(base.order),
             faults: self.faults.or(base.faults),
+            only_lose: self.only_lose.or(base.only_lose),
             faults_in_all: self.faults_in_all.or(base.faults_in_all),
             limits: self.limits.or(base.limits),
         }
@@ -179,6 +192,10 @@ impl File {
                 .ok_or(("question", "say what the scenario asks: question = \"...\"".to_owned()))?,
             name,
             expect,
+            protocol: self.protocol.as_deref().map_or(Ok(Design::default()), design)?,
+            flaw: self.flaw,
+            answer: self.answer,
+            numbers: self.numbers.unwrap_or_default(),
             symmetry: self.symmetry.unwrap_or(false),
             distinct: self.distinct,
             without,
@@ -193,6 +210,7 @@ impl File {
             requests,
             orders,
             faults: self.faults.unwrap_or_default(),
+            only_lose: self.only_lose.unwrap_or_default(),
             faults_in_all: self.faults_in_all,
             limits: limits(self.limits.unwrap_or_default())?,
         })
@@ -219,6 +237,12 @@ fn expect(expect: Option<&str>, violates: Option<String>) -> Result<Expect, Wron
 fn rule(name: &str) -> Result<Rule, Wrong> {
     let reason = || format!("there is no rule {name:?}; check list names them");
     Rule::named(name).ok_or_else(|| ("without", reason()))
+}
+
+fn design(name: &str) -> Result<Design, Wrong> {
+    let known = || Design::ALL.map(Design::name).join(", ");
+    let reason = || format!("there is no protocol {name:?}: use one of {}", known());
+    Design::named(name).ok_or_else(|| ("protocol", reason()))
 }
 
 fn limits(limits: Limits) -> Result<Limits, Wrong> {
@@ -333,6 +357,9 @@ impl OrderFile {
                     "release",
                     format!("release = {request}: there are requests 1 to {requests}"),
                 ));
+            }
+            OrderFile::Disable(name) => {
+                Outside::Disable(SchedulerId(numbered("disable", 's', &name, schedulers)?))
             }
             OrderFile::Join(name) if name.starts_with('n') => {
                 Outside::Join(Actor::Node(node_id("join", &name, nodes)?))

@@ -8,7 +8,7 @@
 
 use super::pace::{Pace, paces};
 use crate::network::Kind;
-use crate::scenario::{Expect, Fault, Lapses, Outside, Request, Scenario, Start, Timers};
+use crate::scenario::{Design, Expect, Fault, Lapses, Outside, Request, Scenario, Start, Timers};
 use counterfoil_protocol::resources::ClassInventory;
 use counterfoil_protocol::{
     Actor, GroupId, Inventory, Limits, Map, NodeId, RequestId, ResourceClass, Rule, SchedulerId,
@@ -318,6 +318,7 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
                 | Outside::Undrain(_)
                 | Outside::Inventory(..)
                 | Outside::Leave(_)
+                | Outside::Disable(_)
                 | Outside::Join(_) => true,
             };
             let faults = bearable(faults, schedulers);
@@ -329,6 +330,10 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
                 name: "walk".to_owned(),
                 question: "Does anything go wrong on a random walk?".to_owned(),
                 expect: Expect::Holds,
+                protocol: Design::Counterfoil,
+                flaw: None,
+                answer: None,
+                numbers: Vec::new(),
                 symmetry: false,
                 distinct: None,
                 without: Vec::new(),
@@ -343,6 +348,7 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
                 orders: orders.into_iter().filter(known).collect(),
                 requests,
                 faults,
+                only_lose: Vec::new(),
                 faults_in_all: None,
                 limits,
             }

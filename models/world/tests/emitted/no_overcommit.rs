@@ -2,23 +2,25 @@
 //!
 //! Written by `check replay TRACE --emit-test`.
 
-use counterfoil_world::{Action, Counterfoil, Outcome, Scenario, Trace, replay};
+use counterfoil_world::Counterfoil;
+use counterfoil_world::{Action, Outcome, Scenario, Trace, replay};
 
 /// The scenario.
 const SCENARIO: &str = r#"
 {"name":"without_node_judges_claims",
 "question":"What goes wrong without the rule node_judges_claims?",
-"expect":{"violates":"no_overcommit"},"symmetry":false,"distinct":null,
-"without":["node_judges_claims"],"network":"multiset","timers":"late","start":"warm",
-"lapses":"budget","schedulers":2,"clients":true,"nodes":[{"classes":{"VCPU":{"total":1,
-"reserved":0,"allocation_ratio_milli":1000,"min_unit":1,"max_unit":18446744073709551615,
-"step_unit":1}},"traits":[],"zone":null,"aggregates":[]}],"nodes_at_start":1,
-"requests":[{"id":1,"resources":{"VCPU":1},"near":[],"apart":{},"at":null,"bundle":[]},{"id":2,
+"expect":{"violates":"no_overcommit"},"protocol":"counterfoil","flaw":null,"answer":null,
+"numbers":[],"symmetry":false,"distinct":null,"without":["node_judges_claims"],
+"network":"multiset","timers":"late","start":"warm","lapses":"budget","schedulers":2,
+"clients":true,"nodes":[{"classes":{"VCPU":{"total":1,"reserved":0,
+"allocation_ratio_milli":1000,"min_unit":1,"max_unit":18446744073709551615,"step_unit":1}},
+"traits":[],"zone":null,"aggregates":[]}],"nodes_at_start":1,"requests":[{"id":1,
+"resources":{"VCPU":1},"near":[],"apart":{},"at":null,"bundle":[]},{"id":2,
 "resources":{"VCPU":1},"near":[],"apart":{},"at":null,"bundle":[]}],"orders":[],"faults":{},
-"faults_in_all":null,"limits":{"allocations_max":4096,"groups_max":40,"subscribers_max":64,
-"fences_max":256,"delta_log_max":64,"claims_open_max":64,"nodes_max":100000,
-"attempts_pending_max":4096,"claims_per_attempt_max":16,"requests_max":1000000,"bundle_max":16,
-"attempts_max":2}}
+"only_lose":[],"faults_in_all":null,"limits":{"allocations_max":4096,"groups_max":40,
+"subscribers_max":64,"fences_max":256,"delta_log_max":64,"claims_open_max":64,
+"nodes_max":100000,"attempts_pending_max":4096,"claims_per_attempt_max":16,
+"requests_max":1000000,"bundle_max":16,"attempts_max":2}}
 "#;
 
 /// What happens, step by step.

@@ -2,18 +2,20 @@
 //!
 //! Written by `check replay TRACE --emit-test`.
 
-use counterfoil_world::{Action, Counterfoil, Outcome, Scenario, Trace, replay};
+use counterfoil_world::Counterfoil;
+use counterfoil_world::{Action, Outcome, Scenario, Trace, replay};
 
 /// The scenario.
 const SCENARIO: &str = r#"
 {"name":"copy_of_a_grant",
 "question":"Every datagram may arrive again at any time: is a granted claim granted again after it lapsed?",
-"expect":"holds","symmetry":false,"distinct":8625,"without":[],"network":"set","timers":"any",
-"start":"warm","lapses":"budget","schedulers":1,"clients":true,
-"nodes":[{"classes":{"VCPU":{"total":1,"reserved":0,"allocation_ratio_milli":1000,"min_unit":1,
-"max_unit":18446744073709551615,"step_unit":1}},"traits":[],"zone":null,"aggregates":[]}],
-"nodes_at_start":1,"requests":[{"id":1,"resources":{"VCPU":1},"near":[],"apart":{},"at":null,
-"bundle":[]}],"orders":[],"faults":{"lapse":1},"faults_in_all":null,
+"expect":"holds","protocol":"counterfoil","flaw":null,"answer":null,"numbers":[],
+"symmetry":false,"distinct":8625,"without":[],"network":"set","timers":"any","start":"warm",
+"lapses":"budget","schedulers":1,"clients":true,"nodes":[{"classes":{"VCPU":{"total":1,
+"reserved":0,"allocation_ratio_milli":1000,"min_unit":1,"max_unit":18446744073709551615,
+"step_unit":1}},"traits":[],"zone":null,"aggregates":[]}],"nodes_at_start":1,
+"requests":[{"id":1,"resources":{"VCPU":1},"near":[],"apart":{},"at":null,"bundle":[]}],
+"orders":[],"faults":{"lapse":1},"only_lose":[],"faults_in_all":null,
 "limits":{"allocations_max":4096,"groups_max":40,"subscribers_max":64,"fences_max":256,
 "delta_log_max":64,"claims_open_max":64,"nodes_max":100000,"attempts_pending_max":4096,
 "claims_per_attempt_max":16,"requests_max":1000000,"bundle_max":16,"attempts_max":1}}

@@ -6,9 +6,10 @@ use counterfoil_check::run;
 use counterfoil_check::suite::Suite;
 use counterfoil_check::walks::command::Amount;
 use counterfoil_protocol::Rule;
+use counterfoil_seed::Seed;
 use counterfoil_world::Counterfoil;
 use counterfoil_world::minimise::Budget;
-use counterfoil_world::protocol::Protocol;
+use counterfoil_world::trace::kind_of;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -215,8 +216,7 @@ fn rule(name: &str) -> Result<Rule, String> {
 }
 
 fn property(name: &str) -> Result<String, String> {
-    let mut all = Counterfoil::safety().iter().chain(Counterfoil::liveness());
-    let known = all.any(|property| property.name == name);
+    let known = kind_of::<Counterfoil>(name).or_else(|| kind_of::<Seed>(name)).is_some();
     known
         .then(|| name.to_owned())
         .ok_or_else(|| "there is no such property; `check list` names them".to_owned())
@@ -271,7 +271,7 @@ impl Run {
     pub(crate) fn time(&self) -> Duration {
         const MINUTE: u64 = 60;
         self.time.unwrap_or(Duration::from_secs(match self.suite {
-            Suite::Quick => 10 * MINUTE,
+            Suite::Quick | Suite::Seed => 10 * MINUTE,
             Suite::Full => 60 * MINUTE,
             Suite::Nightly => 480 * MINUTE,
         }))

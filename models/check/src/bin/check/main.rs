@@ -6,25 +6,24 @@
 
 mod arguments;
 mod recordings;
+mod traces;
 
-use arguments::{Arguments, Command, Format, On, Run, Search};
+use arguments::{Arguments, Command, Format, Run, Search};
 use clap::Parser;
 use counterfoil_check::checker::WorldModel;
-use counterfoil_check::cluster::{Driven, drive};
 use counterfoil_check::progress::{INTERRUPTED, Limit, Watch};
-use counterfoil_check::report::{Summary, TraceCounts, Verdict, trace_name};
+use counterfoil_check::report::{Summary, Verdict, trace_name};
 use counterfoil_check::run::{self, Found, Options, Report};
 use counterfoil_check::suite::Suite;
 use counterfoil_check::walks::command::Telling;
 use counterfoil_check::{suite, walks};
 use counterfoil_protocol::Rule;
+use counterfoil_seed::{Seed, Task, with};
 use counterfoil_world::calmest::actors_of;
-use counterfoil_world::emit::emit;
-use counterfoil_world::minimise::{Budget, Refused};
-use counterfoil_world::protocol::Protocol;
+use counterfoil_world::scenario::Design;
+use counterfoil_world::trace::kind_of;
 use counterfoil_world::{
-    Counterfoil, Expect, Expected, Outcome, Plain, Replay, Scenario, Style, Trace, Why, World,
-    diagram, draw, explain, minimise, replay,
+    Counterfoil, Expect, Plain, Protocol, Scenario, Style, World, diagram, draw, replay,
 };
 use stateright::Model;
 use std::io::{IsTerminal, Write};
@@ -33,6 +32,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use traces::Deed;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -58,16 +58,13 @@ fn main() -> ExitCode {
     ASCII.store(arguments.ascii, Ordering::Relaxed);
     let run = || Run::parse_default();
     let code = match arguments.command.unwrap_or_else(|| Command::Run(run())) {
-        Command::Run(options) if options.search == Search::Walk => take_walks(&options),
-        Command::Run(options) => run_scenarios(&options),
+        Command::Run(options) => run_all(&options),
         Command::List => list(),
-        Command::Explain { trace, format } => {
-            with_trace(&trace, |trace| explain_one(trace, format))
+        Command::Explain { trace, format } => traces::take(&trace, Deed::Explain(format)),
+        Command::Replay { trace, emit_test: Some(to), .. } => {
+            traces::take(&trace, Deed::Emit(to.as_deref()))
         }
-        Command::Replay { trace, on, emit_test } => with_trace(&trace, |trace| match &emit_test {
-            Some(to) => emit_one(trace, to.as_deref()),
-            None => replay_one(trace, on),
-        }),
+        Command::Replay { trace, on, emit_test: None } => traces::take(&trace, Deed::Replay(on)),
         Command::Minimise { trace, out, states } => recordings::minimise_any(&trace, out, states),
         Command::Validate { recordings, format, save } => {
             recordings::validate_all(&recordings, format, save.as_deref())
@@ -77,7 +74,44 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run_scenarios(options: &Run) -> u8 {
+/// Runs scenarios or takes walks in them: all of one protocol, whichever.
+fn run_all(options: &Run) -> u8 {
+    struct Running<'a>(&'a Run, Vec<Scenario>);
+    impl Task for Running<'_> {
+        type Outcome = u8;
+
+        fn with<P: Protocol>(self) -> u8 {
+            let Running(options, scenarios) = self;
+            match unfit::<P>(options, &scenarios) {
+                Some(why) => complain(&why, USAGE),
+                None if options.search == Search::Walk => take_walks::<P>(options, scenarios),
+                None => run_scenarios::<P>(options, &scenarios),
+            }
+        }
+    }
+    let anywhere = options.search == Search::Walk && options.scenarios.is_empty();
+    let scenarios = match if anywhere { Ok(Vec::new()) } else { chosen(options) } {
+        Ok(scenarios) => scenarios,
+        Err(error) => return complain(&error, USAGE),
+    };
+    let protocol = scenarios.first().map_or(Design::default(), |scenario| scenario.protocol);
+    with(protocol, Running(options, scenarios))
+}
+
+/// Why options cannot be carried out with scenarios of this protocol.
+fn unfit<P: Protocol>(options: &Run, scenarios: &[Scenario]) -> Option<String> {
+    if let Some(other) = scenarios.iter().find(|scenario| !P::speaks(scenario.protocol)) {
+        let (name, protocol) = (&other.name, other.protocol.name());
+        return Some(format!("{name} is of the protocol {protocol}: run it by itself"));
+    }
+    if let Some(rule) = options.without.iter().find(|rule| !P::rules().contains(rule)) {
+        return Some(format!("--without {rule}: the protocol has no such rule"));
+    }
+    let property = options.property.as_ref().filter(|name| kind_of::<P>(name).is_none())?;
+    Some(format!("--property {property}: the protocol has no such property"))
+}
+
+fn run_scenarios<P: Protocol>(options: &Run, scenarios: &[Scenario]) -> u8 {
     let started = Instant::now();
     let keeps = options.checkpoint().is_some();
     let can_be_kept = |makes: &[run::Make]| makes.len() == 1 && makes != [run::Make::Plain];
@@ -86,12 +120,9 @@ fn run_scenarios(options: &Run) -> u8 {
             "--checkpoint and --resume: one scenario, in one world of states that are numbers";
         return complain(&what, USAGE);
     }
-    let scenarios = match chosen(options) {
-        Ok(scenarios) => scenarios,
-        Err(error) => return complain(&error, USAGE),
-    };
     let whole_suite = options.scenarios.is_empty();
-    let traces = match whole_suite.then(saved_traces).transpose() {
+    let saved = || traces::saved::<P>(options.suite.traces());
+    let traces = match whole_suite.then(saved).transpose() {
         Ok(traces) => traces,
         Err(error) => return complain(&*error, UNREADABLE),
     };
@@ -108,7 +139,7 @@ fn run_scenarios(options: &Run) -> u8 {
         threads: usize::from(options.threads),
         as_declared: !changed,
     };
-    let mut reports: Vec<Report> = Vec::new();
+    let mut reports: Vec<Report<P>> = Vec::new();
     for (index, scenario) in scenarios.iter().enumerate() {
         let mut report = match run::run(scenario, &how) {
             Ok(report) => report,
@@ -148,7 +179,7 @@ fn run_scenarios(options: &Run) -> u8 {
     }
 }
 
-fn print_summary(summary: &Summary, format: Format) {
+fn print_summary<P: Protocol>(summary: &Summary<P>, format: Format) {
     match format {
         Format::Human => {
             print(&summary.human());
@@ -171,16 +202,12 @@ fn code(verdict: Verdict) -> u8 {
 }
 
 /// Takes walks in every scenario that is named, or in random clusters.
-fn take_walks(options: &Run) -> u8 {
+fn take_walks<P: Protocol>(options: &Run, scenarios: Vec<Scenario>) -> u8 {
     let started = Instant::now();
     if options.depth.is_some() {
         return complain(&"walks have no --depth: use --steps", USAGE);
     }
-    let all = if options.scenarios.is_empty() { Ok(Vec::new()) } else { chosen(options) };
-    let places = match all {
-        Ok(all) => all.into_iter().zip(options.scenarios.iter().cloned()).collect(),
-        Err(error) => return complain(&error, USAGE),
-    };
+    let places = scenarios.into_iter().zip(options.scenarios.iter().cloned()).collect();
     let limit = Limit::default();
     let deadline = Some(started + options.time());
     let _watch = Watch::over(vec![limit.clone()], deadline, Some(options.memory.0));
@@ -199,7 +226,7 @@ fn take_walks(options: &Run) -> u8 {
         keep_going: options.keep_going,
         save: options.save.clone(),
     };
-    let verdict = match telling.take(places, &how, print) {
+    let verdict = match telling.take::<P>(places, &how, print) {
         Ok(verdict) => verdict,
         Err(error) => return complain(&*error, USAGE),
     };
@@ -233,41 +260,8 @@ fn again(scenario: &str, without: &[Rule], property: &str) -> String {
     format!("check run {scenario}{without} --property {property}")
 }
 
-/// Replays every saved trace.
-fn saved_traces() -> Result<TraceCounts, Box<dyn std::error::Error>> {
-    let started = Instant::now();
-    let mut counts = TraceCounts::default();
-    for path in suite::files(&suite::traces_folder(), ".itf.json")? {
-        let trace: Trace<Counterfoil> = Trace::load(&path)?;
-        let replayed = replay(&trace);
-        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        match (&replayed.outcome, trace.expect) {
-            (Outcome::Violated { .. }, Expected::Witness) => counts.witnesses += 1,
-            (Outcome::Holds { .. }, Expected::Regression) => counts.regressions += 1,
-            (Outcome::Diverged(divergence), _) => {
-                counts.diverged = true;
-                counts.findings.push(format!("traces/{name}: {divergence}"));
-            }
-            (Outcome::Violated { violation, .. }, Expected::Regression) => {
-                let (property, clause) = (&trace.property, &violation.clause);
-                counts
-                    .findings
-                    .push(format!("traces/{name}: {property} is violated again: {clause}"));
-            }
-            (Outcome::Holds { because }, Expected::Witness) => {
-                let property = &trace.property;
-                counts
-                    .findings
-                    .push(format!("traces/{name}: no longer violates {property}: {because}"));
-            }
-        }
-    }
-    counts.time = started.elapsed();
-    Ok(counts)
-}
-
 /// Saves the trace of a violation: where it was asked to, or in traces/found if it is unexpected.
-fn save(report: &Report, options: &Run) -> Result<(), Box<dyn std::error::Error>> {
+fn save<P: Protocol>(report: &Report<P>, options: &Run) -> Result<(), Box<dyn std::error::Error>> {
     let Some(Found { trace, .. }) = &report.answer.trace else { return Ok(()) };
     let folder = match (&options.save, report.is_expected()) {
         (Some(folder), _) => folder.clone(),
@@ -281,7 +275,7 @@ fn save(report: &Report, options: &Run) -> Result<(), Box<dyn std::error::Error>
     Ok(())
 }
 
-fn print_violation(report: &Report, saved: Option<&Path>) {
+fn print_violation<P: Protocol>(report: &Report<P>, saved: Option<&Path>) {
     let Some(Found { trace, changes }) = &report.answer.trace else { return };
     // Of a loop only the way to it was chosen.
     let actors = actors_of(&trace.steps[..trace.back_to.unwrap_or(trace.steps.len())]);
@@ -304,143 +298,55 @@ fn colour() -> bool {
 }
 
 fn list() -> u8 {
-    let scenarios = match Suite::Quick.scenarios() {
-        Ok(scenarios) => scenarios,
-        Err(error) => return complain(&error, USAGE),
-    };
-    let mut text = String::from("SCENARIOS\n");
-    for scenario in scenarios {
-        text += &format!("  {}: {}\n", scenario.name, scenario.expect);
-        text += &format!("    {}\n    {}\n", scenario.question, scenario.bounds());
+    let mut text = String::new();
+    for (suite, title) in [(Suite::Quick, "SCENARIOS"), (Suite::Seed, "SCENARIOS OF 2016")] {
+        let scenarios = match suite.scenarios() {
+            Ok(scenarios) => scenarios,
+            Err(error) => return complain(&error, USAGE),
+        };
+        text += &format!("{title}\n");
+        for scenario in scenarios {
+            text += &format!("  {}: {}\n", scenario.name, scenario.expect);
+            text += &format!("    {}\n    {}\n", scenario.question, scenario.bounds());
+        }
     }
     text += "RULES\n";
     Rule::ALL.iter().for_each(|rule| text += &format!("  {rule}\n"));
-    text += "PROPERTIES\n";
-    for property in Counterfoil::safety().iter().chain(Counterfoil::liveness()) {
-        text += &format!("  {}: {}\n", property.name, property.statement);
-    }
-    print(&text);
-    0
-}
-
-fn with_trace(path: &Path, show: impl Fn(&Trace<Counterfoil>) -> u8) -> u8 {
-    match Trace::load(path) {
-        Ok(trace) => show(&trace),
-        Err(error) => complain(&error, UNREADABLE),
-    }
-}
-
-fn explain_one(trace: &Trace<Counterfoil>, format: Format) -> u8 {
-    let replayed = replay(trace);
-    let why = Why::of(trace, &replayed);
-    match format {
-        Format::Json => print(&format!("{:#}\n", serde_json::json!(why))),
-        Format::Human => print(&explain::text(&why)),
-    }
-    match replayed.outcome {
-        Outcome::Diverged(_) => DIVERGED,
-        Outcome::Holds { .. } | Outcome::Violated { .. } => 0,
-    }
-}
-
-/// Writes the run as a test, to a file or to standard output.
-fn emit_one(trace: &Trace<Counterfoil>, to: Option<&Path>) -> u8 {
-    let replayed = replay(trace);
-    if let Outcome::Diverged(divergence) = &replayed.outcome {
-        return complain(divergence, DIVERGED);
-    }
-    let text = emit(trace, &replayed);
-    match to.map(|path| (path, std::fs::write(path, &text))) {
-        None => print(&text),
-        Some((path, Ok(()))) => eprintln!("saved {}", path.display()),
-        Some((path, Err(error))) => {
-            return complain(&format!("{}: cannot be written: {error}", path.display()), USAGE);
+    let ours = ("PROPERTIES", Counterfoil::safety(), Counterfoil::liveness());
+    let theirs = ("PROPERTIES OF 2016", Seed::safety(), Seed::liveness());
+    for (title, safety, liveness) in [ours, theirs] {
+        text += &format!("{title}\n");
+        for property in safety.iter().chain(liveness) {
+            text += &format!("  {}: {}\n", property.name, property.statement);
         }
     }
-    0
-}
-
-/// Takes the run on the cluster, once it was replayed through the machines.
-fn drive_one(trace: &Trace<Counterfoil>, replayed: &Replay<Counterfoil>) -> u8 {
-    let driven = match drive(&trace.steps, replayed) {
-        Ok(driven) => driven,
-        Err(error) => return complain(&error, INCONCLUSIVE),
-    };
-    print(&format!("{driven}\n"));
-    match driven {
-        Driven::Same { .. } => 0,
-        Driven::Unlike { .. } => DIVERGED,
-        Driven::CannotHappen { .. } => INCONCLUSIVE,
-    }
-}
-
-fn replay_one(trace: &Trace<Counterfoil>, on: On) -> u8 {
-    let replayed = replay(trace);
-    let steps = trace.steps.len();
-    let (text, code) = match &replayed.outcome {
-        Outcome::Diverged(divergence) => (format!("{divergence}\n"), DIVERGED),
-        Outcome::Violated { step, violation } => (
-            format!(
-                "{steps} steps: {} is violated at step {step}: {}\n",
-                trace.property, violation.clause
-            ),
-            u8::from(trace.expect == Expected::Regression),
-        ),
-        Outcome::Holds { because } => (
-            format!("{steps} steps: {} holds: {because}\n", trace.property),
-            u8::from(trace.expect == Expected::Witness),
-        ),
-    };
     print(&text);
-    let is_replayed = !matches!(replayed.outcome, Outcome::Diverged(_));
-    match on {
-        On::Cluster if is_replayed => match drive_one(trace, &replayed) {
-            0 => code,
-            other => other,
-        },
-        On::Machines | On::Cluster => code,
-    }
-}
-
-fn minimise_one(trace: &Trace<Counterfoil>, out: &Path, states_max: usize) -> u8 {
-    let least = match minimise(trace, Budget { states_max, ..Budget::default() }) {
-        Ok(least) => least,
-        Err(refused @ Refused::Diverged(_)) => return complain(&refused, DIVERGED),
-        Err(refused @ Refused::Holds { .. }) => return complain(&refused, USAGE),
-    };
-    if let Err(error) = least.trace.save(out) {
-        return complain(&error, USAGE);
-    }
-    let file = Some(out.display().to_string());
-    let length = Some(format!("{} before; {}", least.was, least.words()));
-    let style = Style { colour: colour(), length, file, ..Style::default() };
-    print(&draw(&least.trace, &replay(&least.trace), &style));
-    eprintln!("saved {}", out.display());
     0
 }
 
 fn explore(name: &str, web: Option<std::net::SocketAddr>) -> u8 {
-    let scenario = match suite::find(name) {
-        Ok(scenario) => scenario,
-        Err(error) => return complain(&error, USAGE),
-    };
-    let world: World<Counterfoil> = World::new(scenario);
-    match web {
-        Some(address) => {
-            eprintln!("stateright's Explorer at http://{address}/");
-            WorldModel::new(Plain::new(world, 0), true, Limit::default()).checker().serve(address);
-            0
-        }
-        None => {
-            match counterfoil_check::hand::explore(
-                &world,
-                std::io::stdin().lock(),
-                std::io::stdout(),
-            ) {
+    struct Exploring(Scenario, Option<std::net::SocketAddr>);
+    impl Task for Exploring {
+        type Outcome = u8;
+
+        fn with<P: Protocol>(self) -> u8 {
+            let world: World<P> = World::new(self.0);
+            if let Some(address) = self.1 {
+                eprintln!("stateright's Explorer at http://{address}/");
+                let model = WorldModel::new(Plain::new(world, 0), true, Limit::default());
+                model.checker().serve(address);
+                return 0;
+            }
+            let (input, output) = (std::io::stdin().lock(), std::io::stdout());
+            match counterfoil_check::hand::explore(&world, input, output) {
                 Ok(()) => 0,
                 Err(error) => complain(&error, FINDING),
             }
         }
+    }
+    match suite::find(name) {
+        Ok(scenario) => with(scenario.protocol, Exploring(scenario, web)),
+        Err(error) => complain(&error, USAGE),
     }
 }
 

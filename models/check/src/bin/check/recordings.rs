@@ -1,9 +1,8 @@
 //! Recordings of the service: judged, shown, made small.
 
 use crate::arguments::Format;
-use crate::{
-    DIVERGED, FINDING, INCONCLUSIVE, UNREADABLE, USAGE, complain, minimise_one, print, with_trace,
-};
+use crate::traces::Deed;
+use crate::{DIVERGED, FINDING, INCONCLUSIVE, UNREADABLE, USAGE, complain, print, traces};
 use counterfoil_check::recorded::{Joined, NotJoined, Story, is_recorded, story, violation};
 use counterfoil_check::suite;
 use counterfoil_check::validate::{Validation, Verdict, validate};
@@ -96,7 +95,7 @@ pub(crate) fn minimise_any(paths: &[PathBuf], out: Option<PathBuf>, states_max: 
     let recorded = paths.iter().filter(|path| is_recorded(path)).count();
     if recorded == 0 && others.is_empty() {
         let out = out.unwrap_or_else(|| beside(path));
-        return with_trace(path, |trace| minimise_one(trace, &out, states_max));
+        return traces::take(path, Deed::Minimise(&out, states_max));
     }
     if recorded < paths.len() {
         return complain(&"give one trace, or recordings and folders of them", USAGE);
@@ -113,7 +112,7 @@ pub(crate) fn minimise_any(paths: &[PathBuf], out: Option<PathBuf>, states_max: 
                 true => path.join(&name),
                 false => path.with_file_name(&name),
             });
-            minimise_one(&trace, &out, states_max)
+            traces::minimise_one(&trace, &out, states_max)
         }
         Err(error) => complain(&error, code(&error)),
     }

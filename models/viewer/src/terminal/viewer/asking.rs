@@ -4,11 +4,11 @@ use super::{Over, Prompt, Viewer};
 use crate::terminal::compare::Comparison;
 use crate::terminal::thinker::{Answer, Place, Question};
 use crate::terminal::told::{Item, whys};
-use counterfoil_world::Trace;
+use counterfoil_world::{Protocol, Trace};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::path::Path;
 
-impl Viewer {
+impl<P: Protocol> Viewer<P> {
     /// Why the property is violated, as lines.
     pub(crate) fn whys(&self) -> Vec<Item> {
         match (&self.why, self.why_asked == Some(self.run.edition)) {

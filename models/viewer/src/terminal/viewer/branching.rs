@@ -3,16 +3,16 @@
 use super::{Over, Pane, Prompt, Run, Viewer};
 use counterfoil_world::choices::{Choice, Leads};
 use counterfoil_world::replay::describe;
-use counterfoil_world::{Counterfoil, Expected};
+use counterfoil_world::{Expected, Protocol};
 use std::path::Path;
 
 /// With more schedulers and nodes than this, too many states can follow to tell what an action
 /// leads to: only whether it violates at once is told.
 const JUDGED_MAX: u32 = 6;
 
-impl Viewer {
+impl<P: Protocol> Viewer<P> {
     /// What else could happen after the step that is shown, and whether it is judged in full.
-    pub(crate) fn choices(&mut self) -> &(Vec<Choice<Counterfoil>>, bool) {
+    pub(crate) fn choices(&mut self) -> &(Vec<Choice<P>>, bool) {
         if self.choices_edition != self.run.edition {
             self.choices.clear();
             self.choices_edition = self.run.edition;
@@ -113,7 +113,7 @@ impl Viewer {
 }
 
 /// What could happen after a step, of which only is known whether it violates at once.
-fn at_once(run: &Run, step: usize) -> Vec<Choice<Counterfoil>> {
+fn at_once<P: Protocol>(run: &Run<P>, step: usize) -> Vec<Choice<P>> {
     let (world, state) = (&run.replay.world, &run.replay.states[step]);
     let taken = run.next_action(step);
     let choices = world.enabled(state).into_iter().enumerate().map(|(index, action)| {
