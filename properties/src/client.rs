@@ -130,10 +130,8 @@ fn all_chosen(client: &Client, id: RequestId, history: &History) -> Option<Optio
     };
     Some(bundle.iter().find(|member| !is_chosen(member)).map(|member| {
         let me = Actor::Client(client.id);
-        let way = path(me, &[&"requests", member]);
-        Violation::new(format!("{me} confirms {id} only once it has chosen for {member} too"))
-            .fact("bundle", bundle, Vec::new())
-            .fact("other", client.requests.get(member), way)
+        let clause = format!("{me} confirms {id} only once it has chosen for {member} too");
+        members(Violation::new(clause), client, [id, *member])
     }))
 }
 
@@ -148,10 +146,8 @@ fn all_confirmed(client: &Client, id: RequestId, history: &History) -> Option<Op
     };
     Some(bundle.iter().find(|member| !is_confirmed(member)).map(|member| {
         let me = Actor::Client(client.id);
-        let way = path(me, &[&"requests", member]);
-        Violation::new(format!("{me} tells that {id} is confirmed once {member} is too"))
-            .fact("bundle", bundle, Vec::new())
-            .fact("other", client.requests.get(member), way)
+        let clause = format!("{me} tells that {id} is confirmed once {member} is too");
+        members(Violation::new(clause), client, [id, *member])
     }))
 }
 
@@ -166,11 +162,18 @@ fn none_goes_on(client: &Client, id: RequestId, history: &History) -> Option<Opt
     let goes_on = bundle.iter().filter(of_it).find(|member| is_over(&id) && !is_over(member));
     Some(goes_on.map(|member| {
         let me = Actor::Client(client.id);
-        let way = path(me, &[&"requests", member, &"phase"]);
-        Violation::new(format!("{me} gives up {member} when {id} is over"))
-            .fact("bundle", bundle, Vec::new())
-            .fact("other", client.requests.get(member), way)
+        let clause = format!("{me} gives up {member} when {id} is over");
+        members(Violation::new(clause), client, [id, *member])
     }))
+}
+
+/// With how far the client is with these two members of a bundle.
+fn members(violation: Violation, client: &Client, members: [RequestId; 2]) -> Violation {
+    members.into_iter().fold(violation, |violation, member| {
+        let phase = client.requests.get(&member).map(|request| &request.phase);
+        let way = path(Actor::Client(client.id), &[&"requests", &member, &"phase"]);
+        violation.fact(&format!("phase of {member}"), phase, way)
+    })
 }
 
 /// See [`crate::Safety::Bounded`].

@@ -127,13 +127,14 @@ pub enum Safety {
     /// least one of each group that it must be near, and no more than it bears of each group that it
     /// must be apart from.
     GroupsAreKept,
-    /// A claim is granted at most once, on one node, and by no life of the node that has refused it
-    /// or granted a claim of a later life of its scheduler.
+    /// A claim is granted once at most, and on one node at most. No life of a node grants what it has
+    /// refused, nor, once it granted a claim of a later life of a scheduler, one of an earlier.
     OneGrantPerClaim,
     /// The stamp that a scheduler caches for a node never decreases.
     ViewsNeverGoBack,
-    /// A scheduler sets its own claims aside exactly once until they are refused, gone or covered, and
-    /// sends a claim only where it fits beside them.
+    /// What a scheduler has claimed stays reserved in its copy of the node, once, until the claim is
+    /// refused, gone or covered by the cached stamp. It sends a claim only where that fits beside what
+    /// is reserved.
     OwnClaimsCountOnce,
     /// No claim is sent to a node that the scheduler knows to refuse it: by a refusal, or by the state
     /// that it caches.
@@ -155,8 +156,8 @@ pub enum Safety {
     /// A request never has two confirmed allocations, and one that its user gave up is neither
     /// confirmed nor sought any more.
     OneConfirmedPerRequest,
-    /// A member of a bundle is confirmed only once a choice was written for each member, told to be
-    /// confirmed only once all are, and none goes on when another has ended otherwise.
+    /// A client confirms no member of a bundle before it has chosen a place for each, and tells of none
+    /// that it is confirmed before all are. When one has ended otherwise, none goes on.
     BundlesEndWhole,
     /// Placed names a grant to this request; no valid host gives a true reason for every node known,
     /// and knows one.
@@ -202,7 +203,7 @@ impl Safety {
         }
     }
 
-    /// What it says, in one sentence.
+    /// What it says.
     pub const fn statement(self) -> &'static str {
         match self {
             Safety::NoOvercommit => {
@@ -215,15 +216,17 @@ impl Safety {
                  of each group that it must be apart from."
             }
             Safety::OneGrantPerClaim => {
-                "A claim is granted at most once, on one node, and by no life of the node that has \
-                 refused it or granted a claim of a later life of its scheduler."
+                "A claim is granted once at most, and on one node at most. No life of a node grants \
+                 what it has refused, nor, once it granted a claim of a later life of a scheduler, \
+                 one of an earlier."
             }
             Safety::ViewsNeverGoBack => {
                 "The stamp that a scheduler caches for a node never decreases."
             }
             Safety::OwnClaimsCountOnce => {
-                "A scheduler sets its own claims aside exactly once until they are refused, gone or \
-                 covered by the cached stamp, and sends a claim only where it fits beside them."
+                "What a scheduler has claimed stays reserved in its copy of the node, once, until the \
+                 claim is refused, gone or covered by the cached stamp. It sends a claim only where \
+                 that fits beside what is reserved."
             }
             Safety::NoClaimAgainstKnownRefusal => {
                 "No claim is sent to a node that the scheduler knows to refuse it: by a refusal, or \
@@ -254,9 +257,9 @@ impl Safety {
                  neither confirmed nor sought any more."
             }
             Safety::BundlesEndWhole => {
-                "A member of a bundle is confirmed only once a choice was written for each member, \
-                 told to be confirmed only once all are, and none goes on when another has ended \
-                 otherwise."
+                "A client confirms no member of a bundle before it has chosen a place for each, and \
+                 tells of none that it is confirmed before all are. When one has ended otherwise, \
+                 none goes on."
             }
             Safety::AnswersAreTrue => {
                 "Placed names a grant to this request; no valid host gives a true reason for every \

@@ -57,13 +57,15 @@ pub(crate) fn one_grant_per_claim(step: &Step, history: &History) -> Check {
     let Process::Node { before, after, .. } = step.process else { return Check::Vacuous };
     all(allocations(step.outputs).map(|(claim, _)| {
         let grant = history.grants.get(&claim)?;
-        let (nodes, me) = (grant.on.len(), Actor::Node(after.id));
+        let me = Actor::Node(after.id);
         let way = || path(me, &[&"durable", &"allocations", &claim]);
-        if grant.times > 1 || nodes > 1 {
-            let clause =
-                format!("{claim} is granted {} <= 1 times, on {nodes} <= 1 nodes", grant.times);
-            let violation = Violation::new(clause).fact("times", grant.times, way());
-            return Some(violation.fact("nodes", &grant.on, Vec::new()));
+        if grant.on.len() > 1 {
+            let clause = format!("{claim} is granted on one node at most");
+            return Some(Violation::new(clause).fact("granted on", &grant.on, Vec::new()));
+        }
+        if grant.times > 1 {
+            let clause = format!("{claim} is granted once at most");
+            return Some(Violation::new(clause).fact("times granted", grant.times, way()));
         }
         if !is_new(before, &claim) {
             return None;

@@ -5,7 +5,7 @@ use crate::{Check, History, Process, Step, Violation, all, arithmetic, path, wit
 use counterfoil_protocol::scheduler::{Host, Input, Presence, Reservation, Scheduler};
 use counterfoil_protocol::{
     Actor, Answer, Body, Claim, ClaimId, Datagram, Decision, HostState, Map, NodeId, Output,
-    Placement, Reason, Refusal, Status, Verdict,
+    Placement, Reason, Refusal, Stamp, Status, Verdict,
 };
 use std::collections::BTreeSet;
 
@@ -113,21 +113,23 @@ pub(crate) fn own_claims_count_once(step: &Step, history: &History) -> Check {
             return None;
         }
         let owed = arithmetic::written(arithmetic::sum(of_node.map(|(_, sent)| &sent.demand)));
-        let set_aside = peer.set_aside();
-        Some((set_aside != owed).then(|| {
+        let reserved = peer.set_aside();
+        Some((reserved != owed).then(|| {
             let me = Actor::Scheduler(after.id);
-            let uncovered: Vec<String> =
-                history.sent_by(after, *node).map(|(claim, _)| claim.to_string()).collect();
+            let open = history.sent_by(after, *node);
+            let open: Map<ClaimId, Option<Stamp>> =
+                open.map(|(claim, sent)| (*claim, sent.granted)).collect();
             Violation::new(format!(
-                "{me} sets aside at {node} exactly its claims that are not refused, gone or covered"
+                "{me} has reserved at {node} exactly what its claims ask for that are not refused, \
+                 gone or covered"
             ))
-            .fact("set aside", set_aside, path(me, &[&"nodes", node, &"claims"]))
-            .fact("owed", owed, Vec::new())
-            .fact("claims", uncovered, Vec::new())
+            .fact("reserved", reserved, path(me, &[&"nodes", node, &"claims"]))
+            .fact("to be reserved", owed, Vec::new())
+            .fact("claims, and from which stamp on they are covered", open, Vec::new())
             .fact(
-                "cached",
+                "cached stamp",
                 peer.host.as_ref().map(|h| h.stamp),
-                path(me, &[&"nodes", node, &"host"]),
+                path(me, &[&"nodes", node, &"host", &"stamp"]),
             )
         }))
     });

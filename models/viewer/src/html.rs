@@ -59,7 +59,7 @@ pub fn page(story: &Story, place: &Place) -> String {
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
-            (head(&format!("{} · trace", story.headline()), &style, Some(SCRIPT)))
+            (head(&title(story), &style, Some(SCRIPT)))
             body {
                 a.skip href="#steps" { "to the table of steps" }
                 (navigation(place))
@@ -82,6 +82,14 @@ pub fn page(story: &Story, place: &Place) -> String {
         }
     };
     clean(markup.into_string())
+}
+
+/// What stands above all, and in the list of pages.
+fn title(story: &Story) -> String {
+    match story.plainly() {
+        Some(plainly) => format!("{plainly} · {}", story.headline()),
+        None => format!("{} · trace", story.headline()),
+    }
 }
 
 /// The head of any page of ours.
@@ -112,6 +120,23 @@ fn navigation(place: &Place) -> Markup {
     }
 }
 
+/// Text of the machines, which may be broken between the parts of a way.
+fn code(text: &str) -> Markup {
+    let is_break = |at: usize| {
+        let next = text[at + 1..].chars().next();
+        let is_late = text[..at].contains(['.', '[']);
+        text[at..].starts_with('[') && at > 0 || is_late && next.is_some_and(char::is_alphabetic)
+    };
+    let breaks = text.match_indices(['.', '[']).map(|(at, _)| at).filter(|at| is_break(*at));
+    let ends: Vec<usize> = breaks.chain([text.len()]).collect();
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    html! {
+        code {
+            @for (start, end) in starts.zip(&ends) { @if start > 0 { wbr; } (&text[start..*end]) }
+        }
+    }
+}
+
 /// What the run is about, for whoever comes here first.
 fn header(story: &Story) -> Markup {
     let cast = |role: &str| story.actors.iter().filter(|lane| lane.role == role).count();
@@ -124,17 +149,25 @@ fn header(story: &Story) -> Markup {
     let cast: Vec<String> = roles.into_iter().flatten().collect();
     html! {
         header {
-            h1 { (story.headline()) }
+            h1 { (story.plainly().unwrap_or_else(|| story.headline())) }
             p.facts {
+                @if story.plainly().is_some() { b { (story.headline()) } " · " }
                 (story.steps.len()) " steps · " (cast.join(", ")) " · scenario "
                 code { (story.scenario) } " · " a href="#words" { "what the words mean" }
             }
             dl.brief {
                 dt { "What must be true" }
-                dd { (story.statement) }
+                dd {
+                    @if !story.why.clause.is_empty() { b { (story.why.clause) "." } br; }
+                    span.whole[!story.why.clause.is_empty()] { (story.statement) }
+                }
                 @for rule in &story.without {
                     dt { "The rule that is off" }
-                    dd { b { (rule.says) } " (" code { (rule.name) } ")" }
+                    dd { (rule.says) " (" code { (rule.name) } ")" }
+                    @if !rule.then.is_empty() {
+                        dt { "What may come of it" }
+                        dd { (rule.then) " This run does not go that far." }
+                    }
                 }
                 @if story.without.is_empty() {
                     dt { "No rule is off" }
@@ -181,14 +214,14 @@ fn panes(story: &Story) -> Markup {
             section.pane aria-labelledby="h-state" {
                 h2 #h-state { "State" }
                 div.tools {
-                    label { input #still type="checkbox"; " also what never changes" }
+                    label { input #still type="checkbox"; " also what never changes, and bookkeeping" }
                     label { "find " input #find type="search" autocomplete="off"; }
                     span #found aria-live="polite" {}
                 }
                 div #state {}
             }
             section.pane aria-labelledby="h-choices" {
-                h2 #h-choices { "What can happen next, " (aim) }
+                h2 #h-choices data-aim=(aim) { "What can happen next, " (aim) }
                 div #choices {}
                 p.hint { "To take another of these, on a terminal: "
                     code { "trace view " (story.name) ".itf.json" } " and the key b." }
@@ -232,7 +265,7 @@ fn again(story: &Story) -> Markup {
                     dd { (answer) }
                 }
                 dt { "Its bounds" }
-                dd { (story.bounds) }
+                dd { (story.bounds) ": schedulers x nodes x requests, and what else may happen" }
                 @if !story.engine.is_empty() {
                     dt { "Found by" }
                     dd { (story.engine) }

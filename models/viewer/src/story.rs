@@ -1,11 +1,13 @@
 //! Everything that a viewer shows of a run, as one value that can be written down.
 
 mod choices;
+mod dress;
 mod fields;
 pub mod glossary;
+mod subject;
 
 use counterfoil_protocol::{Actor, Rule};
-use counterfoil_world::changes::{brief, way};
+use counterfoil_world::choices::Leads;
 use counterfoil_world::messages::{self, Fate};
 use counterfoil_world::replay::Step as Replayed;
 use counterfoil_world::scenario::{Design, Start};
@@ -103,6 +105,8 @@ pub struct RuleOff {
     pub says: &'static str,
     /// What goes wrong without it.
     pub without: &'static str,
+    /// What may come of that, if it is not yet the harm; else empty.
+    pub then: &'static str,
 }
 
 /// Who takes part.
@@ -114,6 +118,8 @@ pub struct Lane {
     pub role: &'static str,
     /// From which state to which it lives, one pair for each time.
     pub lives: Vec<(usize, usize)>,
+    /// The steps at which it crashed and started again at once.
+    pub restarts: Vec<usize>,
 }
 
 /// What a step is.
@@ -124,8 +130,10 @@ pub enum Sort {
     Fair,
     /// A user, an operator or the configuration wants something.
     Outside,
-    /// Something goes wrong: a loss, a copy, a crash, an early timer.
+    /// Something goes wrong: a loss, a copy, a crash.
     Fault,
+    /// A timer fires before its time.
+    Early,
 }
 
 /// What happened.
@@ -158,8 +166,12 @@ pub struct Change {
     pub before: Option<String>,
     /// What it is.
     pub after: Option<String>,
+    /// What it is, without what only serves the machines.
+    pub short: Option<String>,
     /// Whether the violation names it.
     pub named: bool,
+    /// Whether it only serves the machines.
+    pub bookkeeping: bool,
 }
 
 /// A message, and what became of it.
@@ -173,6 +185,8 @@ pub struct Message {
     pub dst: usize,
     /// What it is, in one or two words.
     pub label: String,
+    /// The request that it is about, if it is about one.
+    pub about: Option<String>,
     /// What it says.
     pub text: String,
     /// The step that sent it; 0 if it was in flight at the start.
@@ -199,8 +213,11 @@ impl Story {
         let order = lanes::order(replay);
         let steps: Vec<Step> =
             (1..=replay.steps.len()).map(|step| Step::of(trace, replay, step)).collect();
-        let messages: Vec<Message> =
+        let mut messages: Vec<Message> =
             replay.messages.iter().map(|message| Message::of(message, &order)).collect();
+        subject::find(&mut messages);
+        let fields = fields::fields(replay);
+        let bounds = trace.scenario.bounds();
         let kept: Vec<bool> = (0..replay.states.len()).map(|at| keeps(trace, replay, at)).collect();
         let violated = matches!(replay.outcome, Outcome::Violated { .. });
         let back_to = trace.back_to.filter(|back| *back < trace.steps.len() && violated);
@@ -212,14 +229,14 @@ impl Story {
             verdict: Verdict::of(&replay.outcome),
             scenario: scenario.clone(),
             question: question.clone(),
-            bounds: trace.scenario.bounds(),
             without: without.iter().map(|rule| RuleOff::of(*rule)).collect(),
             protocol: *protocol,
             flaw: flaw.clone(),
             answer: answer.clone(),
             engine: trace.engine.clone(),
             command: trace.command.clone(),
-            terms: glossary::terms(*protocol, &messages, &steps),
+            terms: glossary::terms(*protocol, texts(&bounds, &messages, &steps, &fields)),
+            bounds,
             actors: order.iter().map(|actor| Lane::of(replay, *actor)).collect(),
             start: match start {
                 Start::Warm => "every scheduler has met every node",
@@ -229,7 +246,7 @@ impl Story {
             messages,
             back_to: back_to.filter(|_| trace.kind == Kind::Liveness),
             why: Why::of(trace, replay),
-            fields: fields::fields(replay),
+            fields,
             choices: choices::choices(trace, replay),
             kept,
         }
@@ -241,6 +258,23 @@ impl Story {
             Verdict::Violated { step, .. } => *step,
             Verdict::Holds { .. } | Verdict::Diverged { .. } => self.steps.len(),
         }
+    }
+
+    /// What goes wrong without the rules that are off, in plain words; if nothing does, or no rule is
+    /// off, nothing.
+    pub fn plainly(&self) -> Option<String> {
+        let without: Vec<&str> = self.without.iter().map(|rule| rule.without).collect();
+        let is_told = matches!(self.verdict, Verdict::Violated { .. }) && !without.is_empty();
+        is_told.then(|| without.join(" "))
+    }
+
+    /// What could happen after so many steps, what that would lead to, and whether it did happen.
+    pub fn choices_at(&self, state: usize) -> impl Iterator<Item = (&Choice, Leads, bool)> {
+        self.choices.iter().filter_map(move |choice| {
+            let mut spans = choice.spans.iter();
+            let (_, _, leads) = spans.find(|(from, to, _)| (*from..=*to).contains(&state))?;
+            Some((choice, *leads, choice.taken.contains(&state)))
+        })
     }
 
     /// The verdict in one line, with its sign.
@@ -285,8 +319,8 @@ impl Verdict {
 impl RuleOff {
     /// A rule with what is said of it.
     pub fn of(rule: Rule) -> RuleOff {
-        let (says, without) = glossary::rule(rule);
-        RuleOff { name: rule.name(), says, without }
+        let (says, without, then) = glossary::rule(rule);
+        RuleOff { name: rule.name(), says, without, then }
     }
 }
 
@@ -306,7 +340,13 @@ impl Lane {
             Actor::Scheduler(_) => "scheduler",
             Actor::Node(_) => "node",
         };
-        Lane { name: actor.to_string(), role, lives }
+        let again = |(index, step): (usize, &Replayed)| {
+            let is_there = lives.iter().any(|(from, to)| (*from..=*to).contains(&(index + 1)));
+            let restarts = matches!(step.kind, "restart" | "torn") && step.actor == Some(actor);
+            (restarts && is_there).then_some(index + 1)
+        };
+        let restarts = replay.steps.iter().enumerate().filter_map(again).collect();
+        Lane { name: actor.to_string(), role, lives, restarts }
     }
 }
 
@@ -323,11 +363,11 @@ fn sort<P: Protocol>(action: &Action<P>, is_fair: bool) -> Sort {
         {
             Sort::Fair
         }
+        Action::Fire(..) => Sort::Early,
         Action::Deliver(_)
         | Action::Mail(_)
         | Action::Pick(..)
         | Action::Tell(..)
-        | Action::Fire(..)
         | Action::Copy(_)
         | Action::Lose(_)
         | Action::LoseAll
@@ -344,31 +384,12 @@ impl Step {
         let Replayed { action, actor, decisions, changes, .. } = &replay.steps[step - 1];
         let taken = &trace.steps[step - 1];
         let is_fair = replay.world.is_fair(&replay.states[step - 1], taken);
-        let facts = match &replay.outcome {
-            Outcome::Violated { violation, .. } => violation.facts.as_slice(),
-            Outcome::Holds { .. } | Outcome::Diverged(_) => &[],
-        };
-        let mut changes: Vec<Change> = changes
-            .iter()
-            .map(|change| Change {
-                mark: match (&change.before, &change.after) {
-                    (Some(_), Some(_)) => '~',
-                    (None, _) => '+',
-                    (Some(_), None) => '-',
-                },
-                way: way(&change.path),
-                before: change.before.as_ref().map(brief),
-                after: change.after.as_ref().map(brief),
-                named: facts.iter().any(|fact| {
-                    let mut pairs = fact.path.iter().zip(&change.path);
-                    !fact.path.is_empty() && pairs.all(|(one, other)| one == other)
-                }),
-            })
-            .collect();
-        changes.sort_by_key(|change| (!change.named, change.mark != '~'));
+        let mut changes: Vec<Change> =
+            changes.iter().map(|change| Change::of(replay, change)).collect();
+        changes.sort_by_key(|change| (!change.named, change.bookkeeping, change.mark != '~'));
         let sent = replay.messages.iter().filter(|message| message.sent == step);
         Step {
-            what: words(replay, step, action),
+            what: messages::named(&replay.messages, step, action),
             sort: sort(taken, is_fair),
             actor: actor.map(|actor| actor.to_string()),
             decisions: decisions.clone(),
@@ -379,21 +400,27 @@ impl Step {
     }
 }
 
-/// What happened, with the name of the message that it happened to.
-fn words<P: Protocol>(replay: &Replay<P>, step: usize, action: &str) -> String {
-    let met = |message: &&messages::Message| {
-        message.copies.contains(&step)
-            || matches!(message.fate, Fate::Delivered(at) | Fate::Lost(at) if at == step)
-    };
-    let mut all = replay.messages.iter().filter(met);
-    match (all.next(), all.next()) {
-        (Some(one), None) => {
-            let is_copy = one.copies.contains(&step) && !action.starts_with("a copy");
-            let copy = if is_copy { "a copy of " } else { "" };
-            action.replacen(&one.label, &format!("{copy}{} {}", one.label, one.name()), 1)
-        }
-        (_, _) => action.to_owned(),
-    }
+/// The texts in which words may stand that need to be explained.
+fn texts<'a>(
+    bounds: &'a str,
+    messages: &'a [Message],
+    steps: &'a [Step],
+    fields: &'a [Field],
+) -> impl Iterator<Item = &'a str> {
+    let of_message = messages.iter().flat_map(|message| [&message.label, &message.text]);
+    let of_step = steps.iter().flat_map(|step| {
+        let changes = step.changes.iter().flat_map(|change| {
+            [Some(&change.way), change.before.as_ref(), change.after.as_ref()].into_iter().flatten()
+        });
+        std::iter::once(&step.what).chain(&step.decisions).chain(changes)
+    });
+    let of_field = fields.iter().flat_map(|field| {
+        let values = field.written.iter().filter_map(|(_, value)| value.as_ref());
+        std::iter::once(&field.way).chain(values)
+    });
+    let early = steps.iter().any(|step| step.sort == Sort::Early).then_some("early");
+    let all = of_message.chain(of_step).chain(of_field).map(String::as_str);
+    all.chain([bounds]).chain(early)
 }
 
 /// What a step did to messages besides.
@@ -451,6 +478,7 @@ impl Message {
             src: lane(message.src),
             dst: lane(message.dst),
             label: message.label.clone(),
+            about: None,
             text: message.text.clone(),
             sent: message.sent,
             copies: message.copies.clone(),

@@ -19,6 +19,8 @@ pub(crate) const ROOM: u32 = 12;
 pub(crate) const LINES_MAX: usize = 7;
 /// Where the first lane stands, beside the numbers of the steps and the rail of a loop.
 const FIRST_LANE: u32 = 84;
+/// How far from a crash the life before it ends, and the next begins.
+const GAP: u32 = 11;
 /// How high the names of the actors are.
 const HEADS: u32 = 42;
 /// What is left below the last row for what is still in flight.
@@ -67,6 +69,8 @@ pub(crate) struct More {
     pub(crate) class: &'static str,
     /// What it says.
     pub(crate) text: String,
+    /// How many more of its kind there are that are not told.
+    pub(crate) rest: usize,
 }
 
 impl Layout {
@@ -148,15 +152,17 @@ impl Row {
                 if !step.decisions.is_empty() {
                     title += &format!(": {}", step.decisions.join(", "));
                 }
-                let note = |text: &String| More { class: "note", text: text.clone() };
+                let note = |text: &String| More { class: "note", text: text.clone(), rest: 0 };
                 let mut more: Vec<More> = step.notes.iter().take(2).map(note).collect();
-                more.extend(step.changes.iter().take(changes_max).map(|change| More {
+                let telling = step.changes.iter().filter(|c| c.named || !c.bookkeeping);
+                more.extend(telling.take(changes_max).map(|change| More {
                     class: if change.named { "change named" } else { "change" },
-                    text: change.to_string(),
+                    text: change.short(),
+                    rest: 0,
                 }));
-                let rest = step.changes.len().saturating_sub(changes_max);
-                if let (Some(last), 1..) = (more.last_mut(), rest) {
-                    last.text = format!("{}  (+{rest} more)", shorten(&last.text, columns, 10));
+                let told = more.iter().filter(|more| more.class != "note").count();
+                if let Some(last) = more.last_mut() {
+                    last.rest = step.changes.len() - told;
                 }
                 (title, more)
             }
@@ -180,6 +186,18 @@ fn shorten(text: &str, columns: usize, beside: usize) -> String {
     }
     let kept: String = text.chars().take(room.saturating_sub(1)).collect();
     format!("{}…", kept.trim_end())
+}
+
+impl crate::story::Change {
+    /// In a line, as short as it can be told.
+    fn short(&self) -> String {
+        let crate::story::Change { mark, way, before, short, .. } = self;
+        match (before, short) {
+            (Some(before), Some(after)) => format!("{mark} {way} {before} → {after}"),
+            (None, Some(after)) => format!("{mark} {way} {after}"),
+            (Some(_) | None, None) => format!("{mark} {way}"),
+        }
+    }
 }
 
 impl std::fmt::Display for crate::story::Change {
@@ -224,6 +242,7 @@ pub(crate) fn drawing(story: &Story, layout: &Layout) -> Markup {
         g.lanes {
             @for (lane, x) in story.actors.iter().zip(&layout.lanes) {
                 (lifeline(story, layout, lane, *x))
+                (restarts(layout, lane, *x))
             }
         }
         (rail(story, layout))
@@ -250,7 +269,7 @@ fn event(x: u32, y: u32, sort: Sort, violated: bool) -> Markup {
         @match sort {
             Sort::Fair => circle.event cx=(x) cy=(y) r="5" {},
             Sort::Outside => circle.event.outside cx=(x) cy=(y) r="5" {},
-            Sort::Fault => {
+            Sort::Fault | Sort::Early => {
                 path.event.fault d=(format!("M{x} {}l7 7l-7 7l-7 -7z", y - 7)) {}
             }
         }
@@ -267,6 +286,20 @@ fn lifeline(story: &Story, layout: &Layout, lane: &Lane, x: u32) -> Markup {
             line.lane x1=(x) y1=(top) x2=(x) y2=(bottom) {}
             @if *to != last {
                 line.lane.over x1=(x - 8) y1=(bottom) x2=(x + 8) y2=(bottom) {}
+            }
+        }
+    }
+}
+
+/// Where a crash ends a life and the next begins: a gap in the lane.
+fn restarts(layout: &Layout, lane: &Lane, x: u32) -> Markup {
+    html! {
+        @for step in &lane.restarts {
+            @let (end, begin) = (layout.y(*step) - GAP, layout.y(*step) + GAP);
+            line.gap x1=(x) y1=(end) x2=(x) y2=(begin) {}
+            @for y in [end, begin] { line.lane.over x1=(x - 8) y1=(y) x2=(x + 8) y2=(y) {} }
+            @if layout.named {
+                text.life x=(x - 11) y=(begin + 4) { "new life" }
             }
         }
     }
@@ -310,6 +343,7 @@ fn lines(story: &Story, layout: &Layout, message: &Message) -> Markup {
     let sent = message.sent.checked_sub(1).map_or(0, |index| story.steps[index].sent.len());
     let text = layout.named.then_some(message.name.as_str());
     let label = line::Label { text, twice: sent <= SENT_MAX };
+    let to_whom = &story.actors[message.dst].name;
     html! {
         g.message data-m=(message.name) {
             title { (words) }
@@ -321,16 +355,22 @@ fn lines(story: &Story, layout: &Layout, message: &Message) -> Markup {
                 ("overtook", Some(at)) => (line::overtook(from, to(at), label)),
                 ("lost" | "nobody left", Some(at)) => (line::lost(from, to(at), label)),
                 (_, _) => {
-                    @let nth = story.messages.iter().filter(|other| {
-                        other.sent == message.sent && other.dst == message.dst
-                            && other.src == message.src && other.name != message.name
-                            && other.at.is_none() && other.told < message.told
-                    }).count();
-                    (line::in_flight(from, dst, nth, label))
+                    @let nth = story.messages.iter().take_while(|other| other.name != message.name)
+                        .filter(|other| is_beside(message, other)).count();
+                    (line::in_flight(from, dst, nth, text.map(|name| (name, to_whom.as_str()))))
                 }
             }
         }
     }
+}
+
+/// Whether two messages are still in flight at the end, from one place to one side.
+fn is_beside(one: &Message, other: &Message) -> bool {
+    let ends_so = |message: &Message| {
+        !matches!(message.fate, "delivered" | "overtook" | "lost" | "nobody left")
+    };
+    let side = |message: &Message| message.src < message.dst;
+    (one.sent, one.src) == (other.sent, other.src) && side(one) == side(other) && ends_so(other)
 }
 
 /// The whole diagram with its words as a file of its own.
@@ -362,7 +402,9 @@ pub fn file(story: &Story) -> String {
                         @if at < row.lines {
                             text class=(format!("words {}", more.class)) x=(words)
                                 y=(row.y + 5 + at as u32 * LINE) {
-                                (shorten(&more.text, columns, 0))
+                                @if more.rest > 0 {
+                                    (shorten(&more.text, columns, 11)) "  +" (more.rest) " more"
+                                } @else { (shorten(&more.text, columns, 0)) }
                             }
                         }
                     }

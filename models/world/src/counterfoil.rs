@@ -3,6 +3,7 @@
 mod input;
 mod parts;
 mod timing;
+mod told;
 mod watch;
 
 use crate::cluster::{Cluster, World};
@@ -432,6 +433,14 @@ impl Protocol for Counterfoil {
             DiskParts::Scheduler(disk) => Disk::Scheduler(disk),
             DiskParts::Client(disk) => Disk::Client(disk),
         }
+    }
+
+    fn told_arm(world: &World<Self>, arm: Notice) -> String {
+        told::arm(world.scenario.rules(), arm)
+    }
+
+    fn is_bookkeeping(field: &str) -> bool {
+        told::BOOKKEEPING.contains(&field)
     }
 
     fn witnesses() -> &'static [&'static str] {

@@ -4,7 +4,7 @@ use crate::choices::{Claim, LastSafe};
 use crate::protocol::Protocol;
 use crate::replay::Replay;
 use crate::trace::Trace;
-use crate::why::{Concerned, ForEver, LastChoice, Origin, Verdict, Why, Written};
+use crate::why::{Concerned, ForEver, How, LastChoice, Origin, Verdict, Why, Written};
 use std::fmt::Write;
 
 /// How wide the text is.
@@ -63,13 +63,17 @@ pub fn text(why: &Why) -> String {
 
 /// A fact, and what wrote it.
 fn fact(origin: &Origin) -> String {
-    let Origin { fact, shown, place, .. } = origin;
+    let Origin { fact, shown, place, passages, .. } = origin;
     let mut text = format!("{} = {shown}", fact.name);
     if fact.path.is_empty() {
         text.push_str(" (what truly happened)");
         return text;
     }
     let _ = write!(text, " ({place})");
+    if !passages.is_empty() {
+        let _ = write!(text, ", {}", passed(passages));
+        return text;
+    }
     match &origin.written {
         Some(written) if origin.entries.is_empty() => {
             let _ = write!(text, ", {}", when(written));
@@ -84,13 +88,20 @@ fn fact(origin: &Origin) -> String {
     text
 }
 
+/// When something came and went.
+pub fn passed(passages: &[(usize, How)]) -> String {
+    let told = passages.iter().map(|(step, how)| match how {
+        How::Came | How::Changed => format!("new at step {step}"),
+        How::Went => format!("gone at step {step}"),
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
 /// When something was written, and what happened then.
 fn when(written: &Written) -> String {
-    let Written { step, action, message } = written;
-    match (step, message) {
-        (0, _) => "as at the start".to_owned(),
-        (step, Some(message)) => format!("written at step {step}: {action} ({message})"),
-        (step, None) => format!("written at step {step}: {action}"),
+    match written {
+        Written { step: 0, .. } => "as at the start".to_owned(),
+        Written { step, action } => format!("written at step {step}: {action}"),
     }
 }
 

@@ -113,6 +113,23 @@ pub fn name(number: usize) -> String {
     format!("m{number}")
 }
 
+/// What happened at a step, with the name of the message that it happened to.
+pub fn named(messages: &[Message], step: usize, action: &str) -> String {
+    let met = |message: &&Message| {
+        message.copies.contains(&step)
+            || matches!(message.fate, Fate::Delivered(at) | Fate::Lost(at) if at == step)
+    };
+    let mut all = messages.iter().filter(met);
+    match (all.next(), all.next()) {
+        (Some(one), None) => {
+            let is_copy = one.copies.contains(&step) && !action.starts_with("a copy");
+            let copy = if is_copy { "a copy of " } else { "" };
+            action.replacen(&one.label, &format!("{copy}{} {}", one.label, one.name()), 1)
+        }
+        (_, _) => action.to_owned(),
+    }
+}
+
 /// Every message of the run through `states` by `steps`, in the order of sending.
 pub fn follow<P: Protocol>(states: &[Cluster<P>], steps: &[Action<P>]) -> Vec<Message> {
     let mut log = Log { messages: Vec::new(), contents: Vec::new(), flying: Vec::new() };

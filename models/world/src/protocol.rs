@@ -1,5 +1,6 @@
 //! What a protocol must offer to live in this world.
 
+use crate::changes::words;
 use crate::cluster::{Cluster, World};
 use crate::scenario::{Design, Fault};
 use crate::view::View;
@@ -157,6 +158,14 @@ pub trait Protocol:
     fn disk_parts(disk: &Self::Disk) -> Self::DiskParts;
     /// The disk made of these parts.
     fn assemble_disk(parts: Self::DiskParts) -> Self::Disk;
+    /// An arm that was taken, in words. Where a rule is off, it may mean something else.
+    fn told_arm(_world: &World<Self>, arm: Self::Arm) -> String {
+        words(&format!("{arm:?}"))
+    }
+    /// Whether a field of this name only serves the machines: a reader rarely asks for it.
+    fn is_bookkeeping(_field: &str) -> bool {
+        false
+    }
     /// The reachability witnesses, by index.
     fn witnesses() -> &'static [&'static str];
     /// The rules that a scenario may switch off.

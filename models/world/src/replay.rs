@@ -148,7 +148,7 @@ impl<P: Protocol> Replay<P> {
             kind: action.kind(),
             action: describe(&self.world, action),
             actor: action.actor().or(alone),
-            decisions: coverage.arms.keys().map(|arm| words(&format!("{arm:?}"))).collect(),
+            decisions: coverage.arms.keys().map(|arm| P::told_arm(&self.world, *arm)).collect(),
             changes,
         });
         self.states.push(after);

@@ -4,15 +4,18 @@
 //! [`crate::explain`] tells it in text. All of it is composed from what the property says of its
 //! violation and from the run; nothing here knows a property.
 
+mod chain;
 mod messages;
 mod plain;
 
-use crate::changes::{at, keys, way};
+use crate::changes::{Change, at, keys, way};
 use crate::choices::{Claim, Fate, Judge, LastSafe};
 use crate::cluster::{Cluster, World};
+use crate::messages::named;
 use crate::protocol::Protocol;
 use crate::replay::{Outcome, Replay, describe};
 use crate::trace::{Kind, Trace};
+pub use chain::{Chain, Effect, Link};
 use counterfoil_properties::{Fact, Violation};
 pub use messages::{Concerned, Difference};
 pub use plain::plain;
@@ -38,6 +41,8 @@ pub struct Why {
     pub clause: String,
     /// Every value in it, and where that comes from.
     pub facts: Vec<Origin>,
+    /// The steps that it rests on, and what each of them did to that.
+    pub chain: Chain,
     /// The messages concerned, in the order of sending. Those that made a difference say which.
     pub messages: Vec<Concerned>,
     /// The last safe choice.
@@ -73,6 +78,30 @@ pub struct Origin {
     pub written: Option<Written>,
     /// The same for every entry, if the value is a map.
     pub entries: Vec<(String, Written)>,
+    /// The steps at which it came and went, up to the last, if there are more than one.
+    pub passages: Vec<(usize, How)>,
+}
+
+/// What a step did to a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// It was not there, and is.
+    Came,
+    /// It is another.
+    Changed,
+    /// It is not there any more.
+    Went,
+}
+
+impl How {
+    fn of(change: &Change) -> How {
+        match (&change.before, &change.after) {
+            (None, _) => How::Came,
+            (Some(_), Some(_)) => How::Changed,
+            (Some(_), None) => How::Went,
+        }
+    }
 }
 
 /// What wrote a value.
@@ -80,10 +109,8 @@ pub struct Origin {
 pub struct Written {
     /// At which step; 0 if it stood so at the start.
     pub step: usize,
-    /// What happened then; empty at the start.
+    /// What happened then, with the names of messages; empty at the start.
     pub action: String,
-    /// The message that arrived then.
-    pub message: Option<String>,
 }
 
 /// The last safe choice of a run. [`crate::choices`] says what safe means.
@@ -129,6 +156,7 @@ impl Why {
             step: None,
             clause: String::new(),
             facts: Vec::new(),
+            chain: Chain::default(),
             messages: Vec::new(),
             choice: LastChoice::None,
             for_ever: None,
@@ -146,6 +174,7 @@ impl Why {
                 why.clause.clone_from(&violation.clause);
                 why.facts = origins(replay, *step, violation);
                 why.messages = messages::concerned(replay, *step, &why.facts);
+                why.chain = Chain::of(replay, *step, &why.facts, &why.messages);
                 why.choice = last_choice(trace, replay, *step);
                 why.for_ever = (trace.kind == Kind::Liveness).then(|| ForEver::of(trace, replay));
             }
@@ -187,12 +216,11 @@ impl Why {
                     "nothing fair is left to happen after step {stem} and {property} is not reached"
                 )
             }
-            (None, Some(was)) if was.decisions.is_empty() => {
-                format!("step {step} ({}) breaks {property}", was.action)
-            }
             (None, Some(was)) => {
+                let action = named(&replay.messages, step, &was.action);
                 let decided = was.decisions.join(", ");
-                format!("step {step} ({}: {decided}) breaks {property}", was.action)
+                let decided = if decided.is_empty() { decided } else { format!(": {decided}") };
+                format!("step {step} ({action}{decided}) breaks {property}")
             }
             (None, None) => format!("{property} is violated from the start"),
         };
@@ -200,8 +228,27 @@ impl Why {
         format!("{rules}, {done}{cause}{}", self.last_words())
     }
 
-    /// What made the difference: a message, or else what last wrote a value before.
+    /// What it came from: what was lost before and is written anew; what the step itself loses; the
+    /// message that went another way; or else what last wrote a value before.
     fn cause(&self, step: usize) -> Option<String> {
+        let lost = self.chain.lost_before(step);
+        if !lost.is_empty() {
+            let told = lost.iter().map(|link| {
+                let places: Vec<&str> = link.losses().collect();
+                format!("step {} ({}) had lost {}", link.step, link.action, places.join(" and "))
+            });
+            return Some(format!("after {}", told.collect::<Vec<_>>().join(" and ")));
+        }
+        let last = self.chain.links.last().filter(|link| link.step == step);
+        let of_clause = |place: &&str| {
+            let mut places = self.facts.iter().map(|origin| origin.place.as_str());
+            places.any(|of_fact| !of_fact.is_empty() && place.starts_with(of_fact))
+        };
+        let losses = last.into_iter().flat_map(Link::losses).filter(of_clause);
+        let losses: Vec<&str> = losses.collect();
+        if self.for_ever.is_none() && !losses.is_empty() {
+            return Some(format!("as it drops {}", losses.join(" and ")));
+        }
         let told = self.messages.iter().filter_map(|message| Some((message.worst()?, message)));
         if let Some((difference, message)) = told.min_by_key(|(worst, _)| worst.rank()) {
             return Some(match difference {
@@ -212,7 +259,7 @@ impl Why {
                 | Difference::Lost { .. }
                 | Difference::Copied { .. }
                 | Difference::Dropped { .. } => {
-                    format!("because {} {difference}", message.short())
+                    format!("where {} {difference}, as may happen", message.short())
                 }
             });
         }
@@ -230,12 +277,12 @@ impl Why {
             LastChoice::At(LastSafe { step, claim: Claim::ForGood, .. })
                 if self.for_ever.is_none() && Some(*step) == self.step =>
             {
-                "; until then it could be avoided".to_owned()
+                "; until then the violation could be avoided".to_owned()
             }
             LastChoice::At(LastSafe { step, claim: Claim::ForGood, .. }) => {
-                format!("; step {step} was the last at which it could be avoided")
+                format!("; step {step} was the last at which that could be avoided")
             }
-            LastChoice::Never => "; fair steps could not avoid it from the start on".to_owned(),
+            LastChoice::Never => "; fair steps could not avoid that from the start on".to_owned(),
             LastChoice::At(_) | LastChoice::NotKnown | LastChoice::None => String::new(),
         }
     }
@@ -284,19 +331,28 @@ fn origin<P: Protocol>(replay: &Replay<P>, step: usize, fact: &Fact, shown: Stri
         place: way(&fact.path),
         written: replay.written(step, &fact.path).map(|step| Written::at(replay, step)),
         entries: entries.unwrap_or_default(),
+        passages: passages(replay, step, &fact.path),
     }
+}
+
+/// The steps up to `step` at which the value at the end of `path` came and went, if there are more
+/// than one.
+fn passages<P: Protocol>(replay: &Replay<P>, step: usize, path: &[String]) -> Vec<(usize, How)> {
+    let steps = replay.steps.iter().take(step).enumerate();
+    let found = steps.filter_map(|(index, was)| {
+        let of_it = |change: &&Change| !change.path.is_empty() && path.starts_with(&change.path);
+        let how = How::of(was.changes.iter().find(of_it)?);
+        (how != How::Changed).then_some((index + 1, how))
+    });
+    let found: Vec<(usize, How)> = found.collect();
+    if found.len() > 1 { found } else { Vec::new() }
 }
 
 impl Written {
     fn at<P: Protocol>(replay: &Replay<P>, step: usize) -> Written {
         let was = step.checked_sub(1).and_then(|index| replay.steps.get(index));
-        let arrived =
-            replay.messages.iter().find(|message| message.arrivals().any(|at| at == step));
-        Written {
-            step,
-            action: was.map_or_else(String::new, |was| was.action.clone()),
-            message: arrived.map(crate::messages::Message::name),
-        }
+        let action = was.map(|was| named(&replay.messages, step, &was.action));
+        Written { step, action: action.unwrap_or_default() }
     }
 }
 

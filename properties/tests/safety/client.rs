@@ -103,16 +103,20 @@ fn bundles_end_whole() {
         truth.step(&mut client, Input::Order(Order::PlaceTogether(demands)));
         (truth, node, client)
     };
-    let bundle = "{r1, r2}";
+    let phase = |client: &Client, request| {
+        format!("{:?}", client.requests.get(&request).map(|request| &request.phase))
+    };
 
     let (mut truth, _, mut client) = started(without(Rule::BundlesAreChosenWhole));
     let early = truth.step(&mut client, placed(1));
-    let other = format!("{:?}", early.after.requests.get(&second));
     truth.violates(
         Safety::BundlesEndWhole,
         &early,
         "c1 confirms r1 only once it has chosen for r2 too",
-        &[("bundle", bundle, ""), ("other", &other, "c1/requests/r2")],
+        &[
+            ("phase of r1", "Some(Confirming(s1.1:n1#1))", "c1/requests/r1/phase"),
+            ("phase of r2", "Some(Seeking)", "c1/requests/r2/phase"),
+        ],
     );
 
     let (mut truth, mut node, mut client) = started(Rules::ALL);
@@ -127,12 +131,15 @@ fn bundles_end_whole() {
     // The node has not confirmed the other.
     let lie = verdict(of_client(), 2, Decision::Confirmed { at: stamp(1, 2) });
     let told = truth.step(&mut client.clone(), Input::Datagram(lie));
-    let other = format!("{:?}", told.after.requests.get(&second));
+    let [one, other] = [first, second].map(|request| phase(&told.after, request));
     truth.violates(
         Safety::BundlesEndWhole,
         &told,
         "c1 tells that r1 is confirmed once r2 is too",
-        &[("bundle", bundle, ""), ("other", &other, "c1/requests/r2")],
+        &[
+            ("phase of r1", &one, "c1/requests/r1/phase"),
+            ("phase of r2", &other, "c1/requests/r2/phase"),
+        ],
     );
 
     let release = Input::Order(Order::Release(second));
@@ -140,11 +147,14 @@ fn bundles_end_whole() {
     assert_eq!(truth.check(Safety::BundlesEndWhole, &given_up), Check::Holds);
     assert!(truth.0.asked.values().all(|asked| asked.given_up), "of both");
     given_up.after.requests.get_mut(&first).unwrap().phase = client::Phase::Confirmed(claim_id(1));
-    let other = format!("{:?}", given_up.after.requests.get(&first));
+    let over = phase(&given_up.after, second);
     truth.violates(
         Safety::BundlesEndWhole,
         &given_up,
         "c1 gives up r1 when r2 is over",
-        &[("bundle", bundle, ""), ("other", &other, "c1/requests/r1/phase")],
+        &[
+            ("phase of r2", &over, "c1/requests/r2/phase"),
+            ("phase of r1", "Some(Confirmed(s1.1:n1#1))", "c1/requests/r1/phase"),
+        ],
     );
 }

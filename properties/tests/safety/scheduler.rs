@@ -81,12 +81,17 @@ fn own_claims_count_once() {
             truth.violates(
                 Safety::OwnClaimsCountOnce,
                 &answered,
-                "s1 sets aside at n1 exactly its claims that are not refused, gone or covered",
+                "s1 has reserved at n1 exactly what its claims ask for that are not refused, gone or \
+                 covered",
                 &[
-                    ("set aside", "Resources({})", "s1/nodes/n1/claims"),
-                    ("owed", "Resources({VCPU: 1})", ""),
-                    ("claims", "[\"s1.1:n1#0\"]", ""),
-                    ("cached", "Some(1.0)", "s1/nodes/n1/host"),
+                    ("reserved", "Resources({})", "s1/nodes/n1/claims"),
+                    ("to be reserved", "Resources({VCPU: 1})", ""),
+                    (
+                        "claims, and from which stamp on they are covered",
+                        "{s1.1:n1#0: Some(1.1)}",
+                        "",
+                    ),
+                    ("cached stamp", "Some(1.0)", "s1/nodes/n1/host/stamp"),
                 ],
             );
         }

@@ -1,6 +1,6 @@
 //! The space-time diagram on a page: a drawing, with words beside it.
 
-use crate::story::{Story, Verdict};
+use crate::story::{Sort, Story, Verdict};
 use crate::svg::{self, Layout};
 use maud::{Markup, html};
 
@@ -52,7 +52,12 @@ fn words(story: &Story, layout: &Layout) -> Markup {
                 } @else {
                     span { (row.title) }
                 }
-                @for more in &row.more { span class=(more.class) { (more.text) } }
+                @for more in &row.more {
+                    span class=(more.class) {
+                        span { (more.text) }
+                        @if more.rest > 0 { span.rest { "+" (more.rest) " more" } }
+                    }
+                }
             }
         }
     }
@@ -68,6 +73,7 @@ fn legend(story: &Story) -> Markup {
             other => message.fate == other,
         })
     };
+    let is_any = |sort: Sort| story.steps.iter().any(|step| step.sort == sort);
     html! {
         ul.legend aria-label="what the signs mean" {
             @for (class, says, d) in LINES {
@@ -87,12 +93,29 @@ fn legend(story: &Story) -> Markup {
                     }
                 }
             }
-            li { svg width="16" height="16" aria-hidden="true" { circle.event cx="8" cy="8" r="5" {} } " step" }
-            li { svg width="16" height="16" aria-hidden="true" { circle.event.outside cx="8" cy="8" r="5" {} } " asked from outside" }
-            @if story.steps.iter().any(|step| step.sort == crate::story::Sort::Fault) {
-                li { svg width="16" height="16" aria-hidden="true" { path.event.fault d="M8 1l7 7l-7 7l-7 -7z" {} } " fault" }
+            (sign(html! { circle.event cx="10" cy="10" r="5" {} }, "step"))
+            @if is_any(Sort::Outside) {
+                (sign(html! { circle.event.outside cx="10" cy="10" r="5" {} }, "asked from outside"))
             }
+            @if is_any(Sort::Fault) || is_any(Sort::Early) {
+                @let says = if is_any(Sort::Early) { "fault, or a timer before its time" } else { "fault" };
+                (sign(html! { path.event.fault d="M10 3l7 7l-7 7l-7 -7z" {} }, says))
+            }
+            @if story.actors.iter().any(|lane| !lane.restarts.is_empty()) {
+                (sign(html! { path.lane d="M10 0V5M4 5H16M4 15H16M10 15V20" {} }, "a life ends, the next begins"))
+            }
+            @if let Verdict::Violated { .. } = story.verdict {
+                (sign(html! { circle.ring cx="10" cy="10" r="8" {} }, "✗ violated here"))
+            }
+            li.scripted { "▸ chosen: its messages are thick" }
         }
+    }
+}
+
+/// A sign, and what it means.
+fn sign(drawn: Markup, says: &str) -> Markup {
+    html! {
+        li { svg width="20" height="20" aria-hidden="true" { (drawn) } " " (says) }
     }
 }
 
@@ -122,7 +145,6 @@ fn strip(story: &Story) -> Markup {
         .collect();
     html! {
         p.strip {
-            code { (story.property) } ": "
             svg #strip width="240" height="14" viewBox="0 0 240 14" preserveAspectRatio="none"
                 aria-hidden="true" {
                 @for (from, to, kept) in &spans {
@@ -133,7 +155,7 @@ fn strip(story: &Story) -> Markup {
                 }
                 path #tick d="M0 0V14" {}
             }
-            " " (said.iter().take(6).cloned().collect::<Vec<_>>().join(" · "))
+            " " code { (story.property) } " " (said.iter().take(6).cloned().collect::<Vec<_>>().join(" · "))
             @if said.len() > 6 { " · …" }
         }
     }

@@ -46,7 +46,8 @@
       const changed = at > 0 && one.written.some(([when]) => when === at);
       const lives = now && now[1] !== null;
       if (!lives && !changed) continue;
-      if (!still && (one.empty || one.written.length === 1 && one.written[0][0] === 0)) continue;
+      const rests = one.empty || one.bookkeeping || one.written.length === 1 && one.written[0][0] === 0;
+      if (!still && !one.named && rests) continue;
       if (one.process !== process) {
         process = one.process;
         const lane = data.actors.find(lane => lane.name === actorOf);
@@ -63,8 +64,13 @@
       const mark = !changed ? "" : !lives ? "-" : was === null ? "+" : "~";
       row.append(make("td", mark, "mark"));
       const path = make("td", undefined, "path");
-      const choose = make("button", one.way || "(all)");
+      const choose = make("button");
+      // It may be broken between its parts.
+      (one.way || "(all)").split(/(?=\[|\.[a-z])/i).forEach((part, index) => {
+        choose.append(...(index > 0 ? [make("wbr"), part] : [part]));
+      });
       choose.type = "button";
+      if (one.about) choose.title = one.about;
       choose.setAttribute("aria-pressed", String(field === one));
       choose.addEventListener("click", () => { field = field === one ? null : one; showState(); });
       path.append(choose);
@@ -88,7 +94,7 @@
       if (span) here.push([choice, span[2], choice.taken.includes(at)]);
     }
     here.sort((one, other) => other[2] - one[2]);
-    const sorts = { fault: " (a fault)", outside: " (from outside)", fair: "" };
+    const sorts = { fault: " (a fault)", early: " (an early timer)", outside: " (from outside)", fair: "" };
     const signs = {
       safe: ["✓", "keeps the property", "keep the property"],
       violates: ["✗", "violates the property", "violate the property"],
@@ -97,6 +103,7 @@
       unknown: ["·", "does not violate it at once", "do not violate it at once"],
     };
     const over = data.violated && !data.liveness && at >= data.decisive;
+    id("h-choices").textContent = `What can happen next${over ? "" : `, ${id("h-choices").dataset.aim}`}`;
     for (const [choice, leads, taken] of here) {
       const [mark, says] = over ? ["", "the property is violated already"] : signs[leads];
       const item = make("li", undefined, taken ? "taken" : "");
@@ -123,7 +130,8 @@
       const name = make("a", message.name);
       name.href = `#${message.name}`;
       const ends = `${data.actors[message.src].name} → ${data.actors[message.dst].name}`;
-      item.append(name, ` ${message.label} ${ends}, since step ${message.sent}: `, make("code", message.text));
+      const about = message.about ? ` ${message.about}` : "";
+      item.append(name, ` ${message.label}${about} ${ends}, since step ${message.sent}: `, make("code", message.text));
       list.append(item);
     }
     id("flight").replaceChildren(list.firstChild ? list : make("p", "Nothing.", "hint"));

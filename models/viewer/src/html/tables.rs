@@ -1,5 +1,6 @@
 //! Everything in words: the steps, the messages, the words themselves.
 
+use super::code;
 use crate::story::{Sort, Story, Verdict};
 use crate::svg::LINES_MAX;
 use maud::{Markup, html};
@@ -35,12 +36,7 @@ pub(super) fn steps(story: &Story) -> Markup {
                                 }
                                 td { (step.actor.as_deref().unwrap_or("")) }
                                 td {
-                                    @match step.sort {
-                                        Sort::Fault => span.tag.fault { "fault" },
-                                        Sort::Outside => span.tag { "from outside" },
-                                        Sort::Fair => "",
-                                    }
-                                    " " (step.what)
+                                    (tag(step.sort)) (step.what)
                                     @if !step.decisions.is_empty() {
                                         span.note { (step.decisions.join(", ")) }
                                     }
@@ -57,19 +53,36 @@ pub(super) fn steps(story: &Story) -> Markup {
     }
 }
 
+/// What a step is, if it is not what happens when nothing goes wrong.
+pub(super) fn tag(sort: Sort) -> Markup {
+    html! {
+        @match sort {
+            Sort::Fault => { span.tag.fault { "fault" } " " },
+            Sort::Early => { span.tag.fault title=(EARLY) { "early timer" } " " },
+            Sort::Outside => { span.tag { "from outside" } " " },
+            Sort::Fair => {},
+        }
+    }
+}
+
+/// What an early timer is.
+const EARLY: &str = "It fires before its time, while all is well. The bounds say how \
+                                often one may, as of a fault.";
+
 fn changes(step: &crate::story::Step) -> Markup {
-    let (first, rest) = step.changes.split_at(step.changes.len().min(LINES_MAX));
+    let telling = step.changes.iter().filter(|change| !change.bookkeeping || change.named).count();
+    let (first, rest) = step.changes.split_at(telling.min(LINES_MAX));
     let list = |changes: &[crate::story::Change]| {
         html! {
             @for change in changes {
-                li class=[change.named.then_some("named")] { code { (change.to_string()) } }
+                li class=[change.named.then_some("named")] { (code(&change.to_string())) }
             }
         }
     };
     html! {
         @if !first.is_empty() { ul.changes { (list(first)) } }
         @if !rest.is_empty() {
-            details { summary { (rest.len()) " more" } ul.changes { (list(rest)) } }
+            details { summary { (rest.len()) " more" @if telling <= LINES_MAX { ", bookkeeping" } } ul.changes { (list(rest)) } }
         }
     }
 }
@@ -85,7 +98,7 @@ fn sent(story: &Story, step: usize) -> Markup {
                 @for (index, message) in all.iter().enumerate() {
                     @if index > 0 { ", " }
                     a href=(format!("#{}", message.name)) { (message.name) }
-                    " (" (message.label) " to " (story.actors[message.dst].name) ")"
+                    " (" (message.label) @if let Some(request) = &message.about { " " (request) } " to " (story.actors[message.dst].name) ")"
                 }
             }
         }
@@ -100,16 +113,19 @@ pub(super) fn messages(story: &Story) -> Markup {
                 table {
                     caption { "Every message of the run, in the order of sending" }
                     thead {
-                        tr { th scope="col" { "message" } th scope="col" { "from, to" }
+                        tr { th scope="col" { "message" } th scope="col" { "way" }
                              th scope="col" { "what became of it" } th scope="col" { "what it says" } }
                     }
                     tbody {
                         @for message in &story.messages {
                             tr id=(message.name) {
-                                th scope="row" { (message.name) " " (message.label) }
+                                th scope="row" {
+                                    (message.name) " " (message.label)
+                                    @if let Some(request) = &message.about { " " (request) }
+                                }
                                 td { (story.actors[message.src].name) " → " (story.actors[message.dst].name) }
                                 td { (message.told.split_once(": ").map_or("", |(_, told)| told)) }
-                                td { code { (message.text) } }
+                                td { (code(&message.text)) }
                             }
                         }
                     }

@@ -1,14 +1,20 @@
 //! Why the property is violated, first of all.
 
-use crate::story::Story;
-use counterfoil_world::choices::{Claim, LastSafe};
+use super::code;
+use super::tables::tag;
+use crate::story::glossary::one_word;
+use crate::story::{Choice, Story};
+use counterfoil_world::choices::{Claim, LastSafe, Leads};
 use counterfoil_world::why::{
-    Concerned, Difference, ForEver, LastChoice, Origin, Verdict, Why, Written,
+    Concerned, Difference, Effect, ForEver, How, LastChoice, Link, Origin, Verdict, Why, Written,
 };
 use maud::{Markup, html};
 
-/// How many safe choices are told of.
+/// How many safe choices are told of, where there are many.
 const SAFE_MAX: usize = 5;
+
+/// Up to how many choices all are told.
+const CHOICES_MAX: usize = 9;
 
 pub(super) fn section(story: &Story) -> Markup {
     let why = &story.why;
@@ -44,8 +50,13 @@ fn violated(story: &Story, why: &Why) -> Markup {
     telling.sort_by_key(|message| message.worst().map(Difference::rank));
     html! {
         h2 #h-why { "What goes wrong" }
-        @for rule in &story.without { p.sentence { (rule.without) } }
-        p class=[story.without.is_empty().then_some("sentence")] { (why.sentence) }
+        @if !why.chain.links.is_empty() {
+            h3 { "How it comes to that" }
+            @if why.chain.more > 0 {
+                p { "Further back it rests on " (why.chain.more) " more: " a href="#steps" { "every step" } "." }
+            }
+            ol.chain { @for link in &why.chain.links { (linked(story, why, link)) } }
+        }
         h3 { "What should be true" @if let Some(step) = why.step { " after " (at(step)) } ", and is false" }
         ul { li { (why.clause) } }
         @if !why.facts.is_empty() {
@@ -53,7 +64,7 @@ fn violated(story: &Story, why: &Why) -> Markup {
             ul { @for origin in &why.facts { li { (fact(origin)) } } }
         }
         @if !telling.is_empty() {
-            h3 { "The messages that made the difference" }
+            h3 { "Messages that went another way, as messages may" }
             ul { @for message in telling { li { (concerned(message)) } } }
         }
         @if let Some(for_ever) = &why.for_ever {
@@ -61,10 +72,50 @@ fn violated(story: &Story, why: &Why) -> Markup {
             ul { li { (repeated(for_ever)) } }
         }
         (choice(story, &why.choice))
-        @if !others.is_empty() {
-            details {
-                summary { "Other messages that brought a value" }
-                ul { @for message in others { li { (concerned(message)) } } }
+        details {
+            summary { "In one sentence" @if !others.is_empty() { ", and the other messages that arrived at these steps" } }
+            p { (why.sentence) }
+            ul { @for message in others { li { (concerned(message)) } } }
+        }
+    }
+}
+
+/// A step that the violation rests on, and what it did to that.
+fn linked(story: &Story, why: &Why, link: &Link) -> Markup {
+    let of = |how: How| {
+        let places: Vec<&Effect> = link.effects.iter().filter(|e| e.how == how).collect();
+        (!places.is_empty()).then_some(places)
+    };
+    html! {
+        li.bad[why.step == Some(link.step)] {
+            (at(link.step)) " "
+            (tag(story.steps[link.step - 1].sort)) b { (link.action) }
+            @if !link.decisions.is_empty() { ": " (link.decisions.join(", ")) }
+            @for (how, says) in [(How::Came, "writes "), (How::Changed, "changes ")] {
+                @if let Some(effects) = of(how) { "; " (says) (places(&effects)) }
+            }
+            @if let Some(effects) = of(How::Went) { "; " b { "loses" } " " (places(&effects)) }
+            @if !link.sends.is_empty() {
+                "; sends "
+                @for (index, name) in link.sends.iter().enumerate() {
+                    @if index > 0 { ", " }
+                    a href=(format!("#{name}")) { (name) }
+                }
+            }
+        }
+    }
+}
+
+/// Values, each with the step that had written it.
+fn places(effects: &[&Effect]) -> Markup {
+    html! {
+        @for (index, effect) in effects.iter().enumerate() {
+            @if index > 0 { ", " }
+            (code(&one_word(&effect.place)))
+            @match effect.since {
+                Some(0) => " (there from the start)",
+                Some(step) => { " (of " (at(step)) ")" },
+                None => {},
             }
         }
     }
@@ -77,14 +128,20 @@ fn at(step: usize) -> Markup {
 
 /// A fact, and what wrote it.
 fn fact(origin: &Origin) -> Markup {
-    let Origin { fact, shown, place, written, entries } = origin;
+    let Origin { fact, shown, place, written, entries, passages } = origin;
     html! {
         b { (fact.name) " = " (shown) }
         @if place.is_empty() {
             " — what truly happened: the checker keeps it, and no actor knows it"
         } @else {
-            " — " code { (place) }
-            @if entries.is_empty() {
+            " — " (code(&one_word(place)))
+            @if !passages.is_empty() {
+                @for (index, (step, how)) in passages.iter().enumerate() {
+                    @if index == 0 { ": " } @else { ", " }
+                    @match how { How::Went => "gone at ", How::Came | How::Changed => "new at " }
+                    (at(*step))
+                }
+            } @else if entries.is_empty() {
                 @if let Some(written) = written { ", " (when(written)) }
             } @else {
                 @for (index, (key, written)) in entries.iter().enumerate() {
@@ -103,7 +160,6 @@ fn when(written: &Written) -> Markup {
             "so from the start on"
         } @else {
             "written at " (at(written.step)) ": " (written.action)
-            @if let Some(message) = &written.message { " (" (message) ")" }
         }
     }
 }
@@ -118,7 +174,7 @@ fn concerned(message: &Concerned) -> Markup {
                 b { (difference) }
             }
         }
-        ". It says: " code { (says) }
+        ". It says: " (code(says))
     }
 }
 
@@ -150,21 +206,21 @@ fn repeated(for_ever: &ForEver) -> Markup {
     }
 }
 
-/// The last moment at which it could be avoided.
+/// The last moment at which the violation could be avoided.
 fn choice(story: &Story, choice: &LastChoice) -> Markup {
     html! {
         @match choice {
             LastChoice::At(last) => {
                 h3 {
                     @match last.claim {
-                        Claim::ForGood => "The last moment at which it could be avoided",
+                        Claim::ForGood => "The last moment at which that could be avoided",
                         Claim::NextStep => "What would not have violated it at once",
                     }
                 }
                 ul { li { (avoided(story, last)) } }
             },
             LastChoice::Never => {
-                h3 { "Could it be avoided?" }
+                h3 { "Could that be avoided?" }
                 ul { li {
                     "No: whatever else happens without faults and without anything from outside, it \
                      comes to this from the start on."
@@ -177,14 +233,45 @@ fn choice(story: &Story, choice: &LastChoice) -> Markup {
 
 fn avoided(story: &Story, last: &LastSafe) -> Markup {
     let LastSafe { step, taken, enabled, safe, .. } = last;
-    let mut told = safe.clone();
-    told.truncate(SAFE_MAX);
+    let rank = |leads: Leads, taken: bool| match (taken, leads) {
+        (true, _) => 1,
+        (false, Leads::Safe | Leads::Unknown) => 0,
+        (false, Leads::Doomed | Leads::Violates) => 2,
+    };
+    let mut all: Vec<(&Choice, Leads, bool)> = story.choices_at(step - 1).collect();
+    all.sort_by_key(|(_, leads, taken)| rank(*leads, *taken));
     html! {
-        "Before " (at(*step)) " " (enabled) " "
+        "Before " (at(*step)) ", " (enabled) " "
         @if *enabled == 1 { "thing" } @else { "things" }
-        " could happen, and " (safe.len()) " would have kept the property: "
-        (told.join("; "))
-        @if safe.len() > SAFE_MAX { "; and " (safe.len() - SAFE_MAX) " more" }
-        ". What happened: " (story.steps.get(step - 1).map_or(taken, |step| &step.what)) "."
+        " could happen; " (safe.len()) " would have kept the property"
+        @if all.len() > CHOICES_MAX || all.iter().any(|(_, leads, _)| *leads == Leads::Unknown) {
+            ": " (safe.iter().take(SAFE_MAX).cloned().collect::<Vec<_>>().join("; "))
+            @if safe.len() > SAFE_MAX { "; and " (safe.len() - SAFE_MAX) " more" }
+            ". What happened: " (story.steps.get(step - 1).map_or(taken, |step| &step.what)) "."
+        } @else {
+            ":"
+            ul.choices {
+                @for (choice, leads, taken) in all {
+                    @let what = if taken { &story.steps[step - 1].what } else { &choice.what };
+                    (chosen(choice, what, leads, taken))
+                }
+            }
+        }
+    }
+}
+
+/// Something that could have happened, and what it would have come to.
+fn chosen(choice: &Choice, what: &str, leads: Leads, taken: bool) -> Markup {
+    let (sign, says) = match leads {
+        Leads::Safe => ("✓", "keeps the property"),
+        Leads::Violates => ("✗", "violates it"),
+        Leads::Doomed => ("!", "leads to the violation"),
+        Leads::Unknown => ("·", "does not violate it at once"),
+    };
+    html! {
+        li {
+            span.sign { (sign) } " " (tag(choice.sort)) (what)
+            @if taken { " — " b { "this happened" } } @else { " — " (says) }
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! Every value of every process, with the steps that wrote it.
 
-use counterfoil_world::changes::{brief, children, way};
+use super::dress::{self, is_named};
+use super::glossary::{about, one_word};
+use counterfoil_world::changes::{children, way};
+use counterfoil_world::scenario::Design;
 use counterfoil_world::{Protocol, Replay};
 use serde::Serialize;
 use serde_json::Value;
@@ -18,6 +21,12 @@ pub struct Field {
     pub written: Vec<(usize, Option<String>)>,
     /// Whether there is never anything in it.
     pub empty: bool,
+    /// Whether the violation names it.
+    pub named: bool,
+    /// Whether it only serves the machines.
+    pub bookkeeping: bool,
+    /// What it is, if that needs to be explained.
+    pub about: Option<&'static str>,
 }
 
 /// What a value is from each of these steps on.
@@ -25,6 +34,7 @@ type Series = Vec<(usize, Option<Value>)>;
 
 /// The values of a run, process by process.
 pub(super) fn fields<P: Protocol>(replay: &Replay<P>) -> Vec<Field> {
+    let protocol = replay.world.scenario.protocol;
     let states = replay.values().map(|state| children(&state["processes"]));
     let mut processes: Vec<(String, Series)> = Vec::new();
     for (step, state) in states.enumerate() {
@@ -44,7 +54,12 @@ pub(super) fn fields<P: Protocol>(replay: &Replay<P>) -> Vec<Field> {
     processes.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut fields = Vec::new();
     for (process, series) in &processes {
-        let mut into = Gathered { process, path: Vec::new(), fields: &mut fields };
+        let told = |path: &[String]| Told {
+            named: is_named(replay, &[std::slice::from_ref(process), path].concat()),
+            bookkeeping: path.iter().any(|part| P::is_bookkeeping(part)),
+            about: about(protocol, path),
+        };
+        let mut into = Gathered { process, path: Vec::new(), told: &told, fields: &mut fields };
         match parts(series) {
             Some(parts) => parts.iter().for_each(|(name, series)| into.enter(name, series)),
             None => into.gather(series),
@@ -90,10 +105,20 @@ fn parts(series: &Series) -> Option<Vec<(String, Series)>> {
     Some(names.into_iter().map(of).collect())
 }
 
+/// What a reader is told of a value: as in [`Field`].
+#[derive(Clone, Copy, Default)]
+struct Told {
+    named: bool,
+    bookkeeping: bool,
+    about: Option<&'static str>,
+}
+
 /// The values of one process.
 struct Gathered<'a> {
     process: &'a str,
     path: Vec<String>,
+    /// What there is to say of the value at the end of a path.
+    told: &'a dyn Fn(&[String]) -> Told,
     fields: &'a mut Vec<Field>,
 }
 
@@ -110,13 +135,22 @@ impl Gathered<'_> {
         match parts(series).filter(|_| becomes_another) {
             Some(parts) => parts.iter().for_each(|(name, series)| self.enter(name, series)),
             None => {
-                let told =
-                    |(step, value): &(usize, Option<Value>)| (*step, value.as_ref().map(brief));
+                let told = |(step, value): &(usize, Option<Value>)| {
+                    (*step, value.as_ref().map(|value| dress::told(&self.path, value)))
+                };
                 let written: Vec<(usize, Option<String>)> = series.iter().map(told).collect();
                 let is_nothing = |text: &str| ["{}", "[]", "()", "none"].contains(&text);
                 let empty = written.iter().all(|(_, text)| text.as_deref().is_none_or(is_nothing));
-                let (process, way) = (self.process.to_owned(), way(&self.path));
-                self.fields.push(Field { process, way, written, empty });
+                let Told { named, bookkeeping, about } = (self.told)(&self.path);
+                self.fields.push(Field {
+                    process: self.process.to_owned(),
+                    way: one_word(&way(&self.path)),
+                    written,
+                    empty,
+                    named,
+                    bookkeeping,
+                    about,
+                });
             }
         }
     }
@@ -129,7 +163,8 @@ mod tests {
 
     fn gathered(series: &Series) -> Vec<(String, Vec<usize>)> {
         let mut fields = Vec::new();
-        Gathered { process: "n1", path: vec!["of".to_owned()], fields: &mut fields }.gather(series);
+        let path = vec!["of".to_owned()];
+        Gathered { process: "n1", path, told: &|_| Told::default(), fields: &mut fields }.gather(series);
         let steps = |field: Field| field.written.into_iter().map(|(step, _)| step).collect();
         fields.into_iter().map(|field| (field.way.clone(), steps(field))).collect()
     }

@@ -53,8 +53,9 @@ fn head(from: Point, tip: Point, class: &str) -> Markup {
     html! { path class=(class) d=(d) {} }
 }
 
-/// The name of a message beside its line: near the end, and near the start of a long one.
-fn names(from: Point, to: Point, name: Label<'_>) -> Markup {
+/// The name of a message beside its line: near the end, with what arrives there, and near the start of
+/// a long one.
+fn names(from: Point, to: Point, name: Label<'_>, what: &str) -> Markup {
     const LONG: f64 = 260.0;
     let length = from.way(to).0;
     let side = if to.x > from.x { -10.0 } else { 10.0 };
@@ -62,7 +63,9 @@ fn names(from: Point, to: Point, name: Label<'_>) -> Markup {
     let near_start = from.along(to, 40.0, side);
     html! {
         @if let Some(text) = name.text {
-            text x=(format!("{:.1}", near_end.x)) y=(format!("{:.1}", near_end.y + 4.0)) { (text) }
+            text x=(format!("{:.1}", near_end.x)) y=(format!("{:.1}", near_end.y + 4.0)) {
+                (text) @if !what.is_empty() { " " (what) }
+            }
             @if name.twice && length > LONG {
                 text x=(format!("{:.1}", near_start.x))
                     y=(format!("{:.1}", near_start.y + 4.0)) { (text) }
@@ -88,7 +91,7 @@ fn tip(from: Point, to: Point) -> Point {
 pub(super) fn delivered(from: Point, to: Point, name: Label<'_>) -> Markup {
     let end = tip(from, to);
     html! {
-        g.delivered { (straight("stroke", from, end)) (head(from, end, "tip")) (names(from, to, name)) }
+        g.delivered { (straight("stroke", from, end)) (head(from, end, "tip")) (names(from, to, name, "")) }
     }
 }
 
@@ -109,7 +112,7 @@ pub(super) fn overtook(from: Point, to: Point, name: Label<'_>) -> Markup {
     }
     d += &format!("L{:.1} {:.1}", end.x, end.y);
     html! {
-        g.overtook { path.stroke d=(d) {} (head(from, end, "tip")) (names(from, to, name)) }
+        g.overtook { path.stroke d=(d) {} (head(from, end, "tip")) (names(from, to, name, "")) }
     }
 }
 
@@ -121,7 +124,7 @@ pub(super) fn copy(from: Point, to: Point, name: Label<'_>) -> Markup {
         straight("stroke", from.along(end, 0.0, beside), from.along(end, length - 7.0, beside))
     };
     html! {
-        g.copy { (side(2.0)) (side(-2.0)) (head(from, end, "tip")) (names(from, to, name)) }
+        g.copy { (side(2.0)) (side(-2.0)) (head(from, end, "tip")) (names(from, to, name, "copy")) }
     }
 }
 
@@ -130,20 +133,22 @@ pub(super) fn lost(from: Point, to: Point, name: Label<'_>) -> Markup {
     let end = Point { x: from.x + (to.x - from.x) * 0.72, y: to.y };
     let cross = format!("M{:.1} {:.1}l10 10m0 -10l-10 10", end.x - 5.0, end.y - 5.0);
     html! {
-        g.lost { (straight("stroke", from, end)) path.cross d=(cross) {} (names(from, end, name)) }
+        g.lost { (straight("stroke", from, end)) path.cross d=(cross) {} (names(from, end, name, "")) }
     }
 }
 
-/// It is still under way at the end: a short dashed line with a hollow head.
-pub(super) fn in_flight(from: Point, dst: u32, nth: usize, name: Label<'_>) -> Markup {
-    let reach = (f64::from(dst) - from.x).clamp(-58.0, 58.0);
-    let end = Point { x: from.x + reach, y: from.y + 16.0 + nth as f64 * 16.0 };
+/// It is still under way at the end: a short dashed line with a hollow head, and to whom it goes.
+pub(super) fn in_flight(from: Point, dst: u32, nth: usize, name: Option<(&str, &str)>) -> Markup {
+    const REACH: f64 = 32.0;
+    let rightwards = f64::from(dst) >= from.x;
+    let (reach, class) = if rightwards { (REACH, "after") } else { (-REACH, "before") };
+    let end = Point { x: from.x + reach, y: from.y + 11.0 + nth as f64 * 15.0 };
     html! {
         g.flying {
             (straight("stroke", from, end)) (head(from, end, "hollow"))
-            @if let Some(text) = name.text {
-                text x=(format!("{:.1}", from.x + reach * 0.62))
-                    y=(format!("{:.1}", end.y - 9.0)) { (text) }
+            @if let Some((name, to)) = name {
+                text class=(class) x=(format!("{:.1}", end.x + reach.signum() * 4.0))
+                    y=(format!("{:.1}", end.y + 5.0)) { (name) " → " (to) }
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::run::Run;
 use counterfoil_world::Protocol;
 use counterfoil_world::choices::{Claim, LastSafe, STEPS_MAX};
+use counterfoil_world::explain::passed;
 use counterfoil_world::messages::{Fate, Message};
 use counterfoil_world::why::{Concerned, ForEver, LastChoice, Origin, Verdict, Why, Written};
 
@@ -52,6 +53,10 @@ pub(crate) fn whys(why: &Why) -> Vec<Item> {
     let clause = format!("✗ it is false that {}", why.clause);
     items.push(Item { target: why.step, ..Item::of(Tone::Bad, clause) });
     why.facts.iter().for_each(|origin| fact(origin, &mut items));
+    if !why.chain.links.is_empty() {
+        items.push(Item::of(Tone::Strong, "how it comes to that"));
+    }
+    items.extend(why.chain.links.iter().map(|link| Item::about(link.to_string(), Some(link.step))));
     if !why.messages.is_empty() {
         items.push(Item::of(Tone::Strong, "messages concerned"));
     }
@@ -62,12 +67,17 @@ pub(crate) fn whys(why: &Why) -> Vec<Item> {
 }
 
 fn fact(origin: &Origin, items: &mut Vec<Item>) {
-    let Origin { fact, shown, place, written, entries } = origin;
+    let Origin { fact, shown, place, written, entries, passages } = origin;
     let value = format!("{} = {shown}", fact.name);
     let Some(written) = written else {
         items.push(Item::about(format!("{value} (what truly happened)"), None));
         return;
     };
+    if !passages.is_empty() {
+        let text = format!("{value} ({place}), {}", passed(passages));
+        items.push(Item::about(text, Some(written.step)));
+        return;
+    }
     if entries.is_empty() {
         items
             .push(Item::about(format!("{value} ({place}), {}", when(written)), Some(written.step)));
@@ -81,10 +91,9 @@ fn fact(origin: &Origin, items: &mut Vec<Item>) {
 }
 
 fn when(written: &Written) -> String {
-    match (written.step, &written.message) {
-        (0, _) => "as at the start".to_owned(),
-        (step, Some(message)) => format!("written at step {step}: {} ({message})", written.action),
-        (step, None) => format!("written at step {step}: {}", written.action),
+    match written {
+        Written { step: 0, .. } => "as at the start".to_owned(),
+        Written { step, action } => format!("written at step {step}: {action}"),
     }
 }
 
