@@ -137,22 +137,22 @@ impl<P: Protocol> Walked<P> {
 
 /// Takes the walk of a plan.
 pub fn walk<P: Protocol>(plan: &Plan, sought: Sought) -> Walked<P> {
-    let world = World::new(plan.scenario.clone());
-    let mut walker = Walker {
-        random: Random(plan.seed),
-        pace: plan.pace,
-        sought,
-        now: None,
-        steps: Vec::new(),
-        healing: 0,
-        faults: BTreeMap::new(),
-        coverage: Coverage::new::<P>(),
-        world,
-    };
-    let wrong = catch_unwind(AssertUnwindSafe(|| walker.run(plan.length)));
+    let mut walker = Walker::new(World::new(plan.scenario.clone()), sought, plan.seed);
+    let wrong = catch_unwind(AssertUnwindSafe(|| walker.run(plan.length, plan.pace)));
     let wrong = wrong.unwrap_or_else(|panic| Some(Wrong::Panicked(message(&*panic))));
-    let Walker { steps, healing, faults, coverage, .. } = walker;
-    Walked { scenario: plan.scenario.clone(), steps, healing, faults, coverage, wrong }
+    walker.walked(wrong)
+}
+
+/// Heals what came of a run: `now` is the state after `steps`, which are not taken again.
+pub fn heal<P: Protocol>(
+    world: World<P>,
+    now: Cluster<P>,
+    steps: Vec<Action<P>>,
+    sought: Sought,
+) -> Walked<P> {
+    let mut walker = Walker { now: Some(now), steps, ..Walker::new(world, sought, 0) };
+    let wrong = walker.heal();
+    walker.walked(wrong)
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
@@ -165,7 +165,6 @@ fn message(panic: &(dyn Any + Send)) -> String {
 struct Walker<P: Protocol> {
     world: World<P>,
     random: Random,
-    pace: Pace,
     sought: Sought,
     now: Option<Cluster<P>>,
     steps: Vec<Action<P>>,
@@ -175,11 +174,29 @@ struct Walker<P: Protocol> {
 }
 
 impl<P: Protocol> Walker<P> {
-    fn run(&mut self, length: usize) -> Option<Wrong> {
+    fn new(world: World<P>, sought: Sought, seed: u64) -> Self {
+        Walker {
+            random: Random(seed),
+            sought,
+            now: None,
+            steps: Vec::new(),
+            healing: 0,
+            faults: BTreeMap::new(),
+            coverage: Coverage::new::<P>(),
+            world,
+        }
+    }
+
+    fn walked(self, wrong: Option<Wrong>) -> Walked<P> {
+        let Walker { world, steps, healing, faults, coverage, .. } = self;
+        Walked { scenario: world.scenario, steps, healing, faults, coverage, wrong }
+    }
+
+    fn run(&mut self, length: usize, pace: Pace) -> Option<Wrong> {
         self.now = Some(self.world.initial());
         for left in (1..=length).rev() {
             let now = self.now.as_ref().expect("a walk begins with a state");
-            let chosen = self.pace.choose(&self.world, now, left, &mut self.random);
+            let chosen = pace.choose(&self.world, now, left, &mut self.random);
             let Some(action) = chosen else { break };
             if let Some(wrong) = self.take(action) {
                 return Some(wrong);

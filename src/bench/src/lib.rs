@@ -8,7 +8,9 @@ pub mod netns;
 pub mod raw;
 pub mod relay;
 pub mod service;
+pub mod sim;
 pub mod spawn;
+pub mod workload;
 
 use std::time::Duration;
 

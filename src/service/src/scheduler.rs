@@ -4,12 +4,14 @@ mod around;
 mod front;
 mod looks;
 mod orders;
+mod picker;
 mod recent;
 
 pub use front::{
     Connection, ConnectionNumber, EVENTS_MAX, Event, Front, NotTaken, Ordered, Seen, ToTheAsker,
     ToTheClient, ToTheLooker, ToTheOperator, View,
 };
+pub use picker::Picker;
 pub use recent::{Decided, Decision, RECENT_MAX};
 
 use crate::api;
@@ -19,7 +21,7 @@ use crate::serve::{Common, ServeError, say_ready};
 use crate::stop::{self, Asked};
 use crate::store::Store;
 use around::AroundScheduler;
-use counterfoil_placement::{Index, Policy};
+use counterfoil_placement::Policy;
 use counterfoil_protocol::{NodeId, Scheduler, SchedulerId};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -86,7 +88,7 @@ impl Daemon {
         let bound_to = post.bound_to()?;
         let (front, events) = Front::new(post.waker(), Arc::clone(&meters));
         let mut around =
-            AroundScheduler::new(*id, post, Index::new(*policy, *seed), events, meters);
+            AroundScheduler::new(*id, post, Picker::new(*policy, *seed), events, meters);
         let driver = Driver::start(
             kept,
             (&common.config, common.watch),

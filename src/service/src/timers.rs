@@ -1,4 +1,4 @@
-//! The timers that are set, by when they are due.
+//! The timers that are set, by when they are due: in real time, or in whatever time a driver has.
 
 use ahash::AHashMap;
 use std::collections::VecDeque;
@@ -19,26 +19,26 @@ use std::time::Instant;
 ///   the queues are of no meaning, and go when their time comes.
 /// - Every queue is in order of time.
 #[derive(Debug)]
-pub struct Timers<T> {
-    queues: Vec<VecDeque<(Instant, T)>>,
-    set: AHashMap<T, Set>,
+pub struct Timers<T, I = Instant> {
+    queues: Vec<VecDeque<(I, T)>>,
+    set: AHashMap<T, Set<I>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Set {
-    due: Instant,
-    queued: Instant,
+struct Set<I> {
+    due: I,
+    queued: I,
 }
 
-impl<T> Default for Timers<T> {
+impl<T, I> Default for Timers<T, I> {
     fn default() -> Self {
         Timers { queues: Vec::new(), set: AHashMap::new() }
     }
 }
 
-impl<T: Hash + Eq + Clone> Timers<T> {
+impl<T: Hash + Eq + Clone, I: Copy + Ord> Timers<T, I> {
     /// Sets `timer` to be due at `at`, and no longer when it was before.
-    pub fn set(&mut self, timer: T, at: Instant) {
+    pub fn set(&mut self, timer: T, at: I) {
         match self.set.get_mut(&timer) {
             Some(set) if set.queued <= at => set.due = at,
             Some(set) => {
@@ -54,8 +54,8 @@ impl<T: Hash + Eq + Clone> Timers<T> {
 
     /// Queues a timer behind those that are due before it: of several queues in the one that comes
     /// closest, so that each comes to have the timers of one interval.
-    fn queue(&mut self, timer: T, at: Instant) {
-        let last = |queue: &VecDeque<(Instant, T)>| queue.back().map(|(last, _)| *last);
+    fn queue(&mut self, timer: T, at: I) {
+        let last = |queue: &VecDeque<(I, T)>| queue.back().map(|(last, _)| *last);
         let fits = self.queues.iter_mut().filter(|queue| last(queue) <= Some(at));
         match fits.max_by_key(|queue| last(queue)) {
             Some(queue) => queue.push_back((at, timer)),
@@ -64,19 +64,19 @@ impl<T: Hash + Eq + Clone> Timers<T> {
     }
 
     /// The queue whose first entry is the earliest of all, and when that is.
-    fn first(&self) -> Option<(usize, Instant)> {
+    fn first(&self) -> Option<(usize, I)> {
         let fronts = self.queues.iter().enumerate();
         let fronts = fronts.filter_map(|(queue, entries)| Some((queue, entries.front()?.0)));
         fronts.min_by_key(|(_, at)| *at)
     }
 
     /// No timer is due before this.
-    pub fn next(&self) -> Option<Instant> {
+    pub fn next(&self) -> Option<I> {
         self.first().map(|(_, at)| at)
     }
 
     /// Takes off a timer that is due at `now`, if one is.
-    pub fn take_due(&mut self, now: Instant) -> Option<T> {
+    pub fn take_due(&mut self, now: I) -> Option<T> {
         loop {
             let (queue, _) = self.first().filter(|(_, at)| *at <= now)?;
             let (at, timer) = self.queues[queue].pop_front()?;

@@ -4,6 +4,7 @@ use super::Observe;
 use super::front::{Connection, ConnectionNumber, Event, ToTheLooker, View};
 use super::looks::Looks;
 use super::orders::Orders;
+use super::picker::Picker;
 use super::recent::Recent;
 use crate::book::{Book, ROUND};
 use crate::driver::Outside;
@@ -11,11 +12,10 @@ use crate::meters::{Drop, Gauge, Meters};
 use crate::post::Post;
 use crate::serve::ServeError;
 use crate::wire::{FromClient, Message, Peer, ToClient};
-use counterfoil_placement::Index;
 use counterfoil_protocol::scheduler::{Input, Presence};
 use counterfoil_protocol::{
-    Actor, Answer, Body, Call, Choice, ClientId, Datagram, Incarnation, NodeId, Output, Placement,
-    Scheduler, SchedulerId, Status,
+    Actor, Answer, Body, Call, Choice, ClientId, Datagram, Incarnation, Output, Placement,
+    Scheduler, SchedulerId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -38,9 +38,7 @@ pub(super) struct AroundScheduler {
     post: Post,
     book: Book,
     clients: BTreeMap<ClientId, Connection>,
-    index: Index,
-    /// The node of which the input that is being handled may change what is known.
-    touched: Option<NodeId>,
+    picker: Picker,
     orders: Orders,
     looks: Looks,
     recent: Recent,
@@ -62,7 +60,7 @@ impl AroundScheduler {
     pub(super) fn new(
         id: SchedulerId,
         post: Post,
-        index: Index,
+        picker: Picker,
         events: Receiver<Event>,
         meters: Arc<Meters>,
     ) -> Self {
@@ -72,8 +70,7 @@ impl AroundScheduler {
             post,
             book: Book::new(Vec::new()),
             clients: BTreeMap::new(),
-            index,
-            touched: None,
+            picker,
             orders: Orders::default(),
             looks: Looks::default(),
             recent: Recent::default(),
@@ -264,7 +261,7 @@ impl AroundScheduler {
     }
 
     fn answer(&mut self, client: ClientId, answer: Answer) {
-        self.recent.on_answer(client, &answer, &self.index);
+        self.recent.on_answer(client, &answer, self.picker.index());
         if let Some(connection) = self.clients.get(&client) {
             (connection.say)(ToClient::Answer(answer));
         }
@@ -362,23 +359,17 @@ impl Outside<Scheduler> for AroundScheduler {
     }
 
     fn before(&mut self, input: &Input) {
-        self.touched = input.node();
+        self.picker.before(input);
     }
 
     fn after(&mut self, machine: &Scheduler) {
-        let Some(node) = self.touched.take() else { return };
-        let Some(peer) = machine.nodes.get(&node) else { return self.index.remove(node) };
-        if let Some(host) = &peer.host {
-            let open = peer.presence == Presence::Present && host.state.status == Status::Up;
-            self.index.set(node, &host.state, &peer.set_aside(), open);
-        }
+        self.picker.after(machine);
     }
 
     fn choose(&mut self, machine: &Scheduler, choice: &Choice) -> Option<Input> {
         let Choice::Node(id) = choice else { return None };
         let attempt = machine.attempts.get(id);
-        let eligible = |node| machine.eligible(*id, node);
-        let node = attempt.and_then(|attempt| self.index.pick(&attempt.demand, eligible));
+        let node = self.picker.pick(machine, *id);
         if let Some(heard) = node.and_then(|node| self.book.heard_ago(node)) {
             self.meters.chosen(heard);
         }

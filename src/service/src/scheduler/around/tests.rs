@@ -16,7 +16,7 @@ fn around() -> (AroundScheduler, Front) {
     let post = Post::listen(any, None, None, Arc::clone(&meters)).unwrap();
     let (front, events) = Front::new(post.waker(), Arc::clone(&meters));
     (
-        AroundScheduler::new(ID, post, Index::new(PolicyName::Spread.policy(), 1), events, meters),
+        AroundScheduler::new(ID, post, Picker::new(PolicyName::Spread.policy(), 1), events, meters),
         front,
     )
 }

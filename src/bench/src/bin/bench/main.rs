@@ -1,11 +1,14 @@
 //! Measures the service, beside what it is to be measured against.
 
+mod sim;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use counterfoil_bench::faults::{self, FaultError, Size, cases, overload, soak};
 use counterfoil_bench::netns;
 use counterfoil_bench::relay::{Links, Relay, control};
 use counterfoil_bench::service::{self, Options};
 use counterfoil_bench::spawn;
+use counterfoil_bench::workload::ReadError;
 use counterfoil_placement::PolicyName;
 use counterfoil_service::monitor::{OnViolation, Watch};
 use serde::Serialize;
@@ -23,7 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ABOUT_EXIT: &str = "\
 Exit: 0 measured, nothing wrong · 1 something was wrong · 2 usage · 3 it could not be carried out · \
-130 interrupted";
+5 unreadable input · 130 interrupted";
 
 /// The name under which this program is that of the daemons.
 const DAEMONS: &str = "counterfoil";
@@ -55,6 +58,13 @@ enum Do {
     /// A cluster under half the load that it can serve, for long, while nodes drain, leave, join and
     /// are started again; then judged.
     Soak(SoakArgs),
+    /// A cluster in virtual time, of up to 100,000 nodes; or many small ones that go through faults.
+    ///
+    /// The machines are those of the service, and are judged as they run. The same seed gives the same
+    /// run, and with `--no-timing` the same bytes.
+    Sim(sim::SimArgs),
+    /// Puts together what the shards of `sim --seeds` came to.
+    Merge(sim::MergeArgs),
     /// A relay that loses, copies, delays and reorders the packets of a cluster, and parts it.
     ///
     /// Prints the address of each process, which others are to be told with `--advertise`; then it
@@ -109,6 +119,7 @@ struct ServiceArgs {
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
     /// For people.
+    #[value(alias = "text")]
     Human,
     /// For programs.
     Json,
@@ -260,9 +271,14 @@ fn main() -> ExitCode {
         Do::Faults(args) => args.run(),
         Do::Overload(args) => args.run(),
         Do::Relay(args) => args.run(),
+        Do::Sim(args) => args.run(),
+        Do::Merge(args) => args.run(),
         Do::Soak(args) => args.run(),
     };
     done.unwrap_or_else(|error| {
+        let usage = error.downcast_ref::<sim::UsageError>().is_some();
+        let unreadable = error.downcast_ref::<ReadError>().is_some()
+            || error.downcast_ref::<sim::InputError>().is_some();
         let mut message = format!("bench: {error}");
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -273,6 +289,8 @@ fn main() -> ExitCode {
         match error.downcast_ref::<FaultError>() {
             Some(FaultError::Stopped) => ExitCode::from(130),
             Some(FaultError::NotEmpty(_)) => ExitCode::from(2),
+            None if usage => ExitCode::from(2),
+            None if unreadable => ExitCode::from(5),
             Some(_) | None => ExitCode::from(3),
         }
     })
