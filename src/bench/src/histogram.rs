@@ -1,13 +1,14 @@
 //! Counts of durations, in classes that are a sixteenth of an octave wide: a quantile is at most
 //! 6.25 % too large.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 const STEPS: usize = 16;
 const CLASSES: usize = 64 * STEPS;
 
 /// Counts of durations.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Histogram(Vec<u64>);
 
 impl Default for Histogram {

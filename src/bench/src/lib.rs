@@ -1,6 +1,8 @@
 //! The yardstick: what placements cost, and beside what.
 
+pub mod baselines;
 mod clock;
+pub mod compare;
 pub mod faults;
 pub mod histogram;
 mod load;

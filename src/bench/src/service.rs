@@ -282,7 +282,9 @@ impl Cluster {
                 common: common(&format!("s{id}"), peers.clone(), true),
             })?;
             let (front, seen) = (daemon.front(), Arc::clone(&clock));
-            daemon.observe(Box::new(move |scheduler, node| seen.chosen(scheduler, node)));
+            daemon.observe(Box::new(move |scheduler, _, node| {
+                node.iter().for_each(|node| seen.chosen(scheduler, *node));
+            }));
             let seeds = peers.iter().filter_map(|peer| peer.parse().ok()).collect();
             front.say(Event::Seeds(seeds)).map_err(|_| ServiceError::Strangers)?;
             meters.push(daemon.meters());

@@ -22,7 +22,7 @@ use crate::stop::{self, Asked};
 use crate::store::Store;
 use around::AroundScheduler;
 use counterfoil_placement::Policy;
-use counterfoil_protocol::{NodeId, Scheduler, SchedulerId};
+use counterfoil_protocol::{AttemptId, NodeId, Scheduler, SchedulerId};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -41,8 +41,8 @@ pub struct Options {
     pub common: Common,
 }
 
-/// Sees the scheduler when it has chosen a node, for measurements.
-pub type Observe = Box<dyn FnMut(&Scheduler, NodeId) + Send>;
+/// Sees the scheduler when it has chosen a node for an attempt, or found none, for measurements.
+pub type Observe = Box<dyn FnMut(&Scheduler, AttemptId, Option<NodeId>) + Send>;
 
 /// A scheduler that has started.
 pub struct Daemon {
@@ -109,7 +109,7 @@ impl Daemon {
         self.bound_to
     }
 
-    /// Shows the scheduler to `observe` when it has chosen a node.
+    /// Shows the scheduler to `observe` when it has chosen a node for an attempt, or found none.
     pub fn observe(&mut self, observe: Observe) {
         self.around.observe = Some(observe);
     }

@@ -376,8 +376,8 @@ impl Outside<Scheduler> for AroundScheduler {
         if let (Some(attempt), Some(_)) = (attempt, node) {
             self.recent.on_chosen(attempt.client, *id);
         }
-        if let (Some(node), Some(observe)) = (node, &mut self.observe) {
-            observe(machine, node);
+        if let Some(observe) = &mut self.observe {
+            observe(machine, *id, node);
         }
         Some(Input::Chosen(*id, node))
     }

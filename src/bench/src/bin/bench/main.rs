@@ -1,8 +1,10 @@
 //! Measures the service, beside what it is to be measured against.
 
+mod compare;
 mod sim;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use counterfoil_bench::compare::{CompareError, udp};
 use counterfoil_bench::faults::{self, FaultError, Size, cases, overload, soak};
 use counterfoil_bench::netns;
 use counterfoil_bench::relay::{Links, Relay, control};
@@ -65,6 +67,14 @@ enum Do {
     Sim(sim::SimArgs),
     /// Puts together what the shards of `sim --seeds` came to.
     Merge(sim::MergeArgs),
+    /// The designs of 2016 and this project's, on the same requests and the same nodes, side by side.
+    ///
+    /// Filter, caching and placement-style schedulers on a database, the shared state of 2016, and
+    /// counterfoil; as threads with queues between them, and as processes over UDP.
+    Compare(compare::CompareArgs),
+    /// A part of a comparison, for `compare`.
+    #[command(hide = true)]
+    Part,
     /// A relay that loses, copies, delays and reorders the packets of a cluster, and parts it.
     ///
     /// Prints the address of each process, which others are to be told with `--advertise`; then it
@@ -267,6 +277,8 @@ fn main() -> ExitCode {
     }
     let done = match Cli::parse().command {
         Do::Spawn { millis } => return spawn::serve(Duration::from_millis(millis)),
+        Do::Part => return udp::serve(),
+        Do::Compare(args) => args.run(),
         Do::Service(args) => run(&args).map(|()| ExitCode::SUCCESS),
         Do::Faults(args) => args.run(),
         Do::Overload(args) => args.run(),
@@ -276,8 +288,11 @@ fn main() -> ExitCode {
         Do::Soak(args) => args.run(),
     };
     done.unwrap_or_else(|error| {
-        let usage = error.downcast_ref::<sim::UsageError>().is_some();
+        let compared = error.downcast_ref::<CompareError>();
+        let usage = error.downcast_ref::<sim::UsageError>().is_some()
+            || compared.is_some_and(CompareError::is_usage);
         let unreadable = error.downcast_ref::<ReadError>().is_some()
+            || compared.is_some_and(CompareError::is_unreadable)
             || error.downcast_ref::<sim::InputError>().is_some();
         let mut message = format!("bench: {error}");
         let mut cause = error.source();
