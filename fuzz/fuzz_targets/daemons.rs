@@ -7,8 +7,8 @@ use arbitrary::{Result, Unstructured};
 use counterfoil_fuzz::{cluster, keys, nowhere, other_keys, packed, words};
 use counterfoil_placement::PolicyName;
 use counterfoil_protocol::{
-    Actor, Body, Call, ClassInventory, ClientId, Config, Intervals, Inventory, Node, NodeId,
-    ResourceClass, Scheduler, SchedulerId,
+    Actor, Body, Call, ClassInventory, ClientId, Config, Datagram, Intervals, Inventory, Node,
+    NodeId, ResourceClass, Scheduler, SchedulerId,
 };
 use counterfoil_service::key::Keys;
 use counterfoil_service::meters::{Drop, Meters};
@@ -98,7 +98,10 @@ fn from_strangers(u: &mut Unstructured<'_>, daemons: &Daemons) -> Result<()> {
         daemon.wait_until(|| daemon.undecodable() >= dropped + packets.len() as u64);
         assert_eq!(daemon.undecodable(), dropped + packets.len() as u64, "each is counted once");
     }
-    assert_eq!(daemons.state(), before, "strangers change nothing");
+    let mut after = daemons.state();
+    // The daemons go on telling each other of nodes that a liar has told one of them.
+    after.addresses.retain(|(node, _)| before.addresses.iter().any(|(known, _)| known == node));
+    assert_eq!(after, before, "strangers change nothing");
     Ok(())
 }
 
@@ -145,20 +148,26 @@ fn from_liars(u: &mut Unstructured<'_>, daemons: &Daemons) -> Result<()> {
         assert!(node.fences.len() <= limits.fences_max);
     }
     for daemon in [&daemons.nodes, &daemons.scheduler] {
-        assert_eq!(daemon.meters.violations().map(|(_, count)| count).sum::<u64>(), 0);
+        let violated = daemon.meters.violations().filter(|(_, count)| *count > 0);
+        for (property, count) in violated {
+            assert!(!cluster::holds_among_liars(property), "{property}: {count}");
+        }
     }
     Ok(())
 }
 
 /// Whether a daemon that believes this must stop: then there is nothing left to try.
 fn ends_a_life(message: &Message) -> bool {
+    let is_own = |actor| match actor {
+        Actor::Node(id) => (1..=2).contains(&id.0),
+        Actor::Scheduler(id) => id == SchedulerId(1),
+        Actor::Client(_) => false,
+    };
     match message {
-        Message::Datagram(datagram) => matches!(datagram.body, Body::Superseded { .. }),
-        Message::Peers(peers) => {
-            let own = [NodeId(1), NodeId(2)].map(Actor::Node);
-            let is_own = |actor| own.contains(&actor) || actor == Actor::Scheduler(SchedulerId(1));
-            peers.iter().any(|peer| is_own(peer.actor))
+        Message::Datagram(Datagram { src, body, .. }) => {
+            is_own(src.actor) || matches!(body, Body::Superseded { .. })
         }
+        Message::Peers(peers) => peers.iter().any(|peer| is_own(peer.actor)),
         Message::WhoIsThere { .. }
         | Message::Order(..)
         | Message::Ordered(_)
@@ -345,6 +354,6 @@ fn common(key_file: &Path) -> Common {
         extent: Extent::default(),
         until_stdin_closes: false,
         config: Config { intervals, ..cluster::config() },
-        watch: Watch { on_violation: OnViolation::Abort, ..Watch::default() },
+        watch: Watch { on_violation: OnViolation::Log, ..Watch::default() },
     }
 }

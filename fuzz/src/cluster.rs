@@ -4,16 +4,17 @@ use crate::{keys, nowhere, packed, words};
 use arbitrary::{Result, Unstructured};
 use counterfoil_properties::{Check, History, Safety, Step};
 use counterfoil_protocol::{
-    AttemptId, Call, Choice, ClientId, Config, Datagram, Given, Intervals, Inventory, Limits,
-    Machine, Node, NodeId, Output, Record, Scheduler, SchedulerId, Timer, node, scheduler,
+    self as protocol, AttemptId, Body, Call, Choice, ClaimId, ClientId, Config, Datagram, Demand,
+    Given, Incarnation, Intervals, Inventory, Limits, Machine, Node, NodeId, Output, Record,
+    Scheduler, SchedulerId, Timer, node, scheduler,
 };
 use counterfoil_recording::Role;
 use counterfoil_recording::audit::Judged;
 use counterfoil_service::key::Keys;
 use counterfoil_service::packet::{Seal, open};
 use counterfoil_service::wire::Message;
-use std::collections::VecDeque;
-use std::sync::LazyLock;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, LazyLock};
 
 /// Steps of one run, at most.
 const STEPS_MAX: usize = 200;
@@ -21,24 +22,33 @@ const STEPS_MAX: usize = 200;
 /// Datagrams under way, at most; then the oldest is lost.
 const UNDER_WAY_MAX: usize = 16;
 
-/// What a node's steps are judged by: all of it, for whatever arrives it answers for itself.
+/// What a node's steps are judged by: all of it, for whatever arrives it answers for itself; the first
+/// two only if no number was given to two claims.
 const OF_NODES: [Safety; 6] = [
+    Safety::VerdictsAreTrue,
+    Safety::OneGrantPerClaim,
     Safety::NoOvercommit,
     Safety::GroupsAreKept,
-    Safety::OneGrantPerClaim,
     Safety::Bounded,
-    Safety::VerdictsAreTrue,
     Safety::AllocationsSurviveRestart,
 ];
 
-/// What a scheduler's steps are judged by: all that does not need others to tell the truth.
-const OF_SCHEDULERS: [Safety; 5] = [
+/// What a scheduler's steps are judged by: all that does not need others to tell the truth. A node
+/// that goes before it was met, and speaks afterwards, lies.
+const OF_SCHEDULERS: [Safety; 4] = [
     Safety::ViewsNeverGoBack,
     Safety::OwnClaimsCountOnce,
     Safety::NoClaimAgainstKnownRefusal,
-    Safety::NoClaimToUnavailable,
     Safety::Bounded,
 ];
+
+/// Whether a property holds of a daemon whoever lies to it, and whatever about. Clients lie too: one
+/// that gives the number of an attempt that is over to another is told of refusals of the first.
+pub fn holds_among_liars(property: Safety) -> bool {
+    let of_schedulers = OF_SCHEDULERS.contains(&property);
+    OF_NODES[2..].contains(&property)
+        || of_schedulers && property != Safety::NoClaimAgainstKnownRefusal
+}
 
 static KEYS: LazyLock<Keys> = LazyLock::new(keys);
 static SEAL: LazyLock<Seal> = LazyLock::new(|| Seal::new(nowhere(), Some(&KEYS)));
@@ -116,7 +126,11 @@ impl<R: Judged> Actor<R> {
 /// A node, a scheduler, and what is under way.
 struct Cluster {
     node: Actor<Node>,
+    /// What each claim asked for, and of which life of the node; nothing once it was said otherwise.
+    claims: BTreeMap<ClaimId, Option<(Arc<Demand>, Option<Incarnation>)>>,
     scheduler: Actor<Scheduler>,
+    /// The attempts that clients have called for in this life of the scheduler.
+    attempts: BTreeSet<AttemptId>,
     under_way: VecDeque<Datagram>,
 }
 
@@ -141,7 +155,13 @@ impl Cluster {
         let (node, told) = Actor::start(NodeId(1), disk, &OF_NODES);
         let (scheduler, also_told) =
             Actor::start(SchedulerId(1), scheduler::Disk::default(), &OF_SCHEDULERS);
-        let mut cluster = Cluster { node, scheduler, under_way: VecDeque::new() };
+        let mut cluster = Cluster {
+            node,
+            claims: BTreeMap::new(),
+            scheduler,
+            attempts: BTreeSet::new(),
+            under_way: VecDeque::new(),
+        };
         cluster.carry_out(told);
         cluster.carry_out(also_told);
         cluster.to_scheduler(scheduler::Input::Meet(NodeId(1)));
@@ -158,11 +178,13 @@ impl Cluster {
             8 => self.change_what_is_under_way(u)?,
             9 | 10 => {
                 let (client, attempt) = (ClientId(u.int_in_range(0..=2)?), words::attempt(u)?);
-                let demand = words::demand(u)?;
-                self.to_scheduler(scheduler::Input::Call(
-                    client,
-                    Call { attempt, demand: demand.into() },
-                ));
+                let demand = words::demand(u)?.into();
+                // No client gives the number of an attempt that is over to another.
+                let is_open = self.scheduler.machine.attempts.contains_key(&attempt);
+                if self.attempts.insert(attempt) || is_open {
+                    let call = Call { attempt, demand };
+                    self.to_scheduler(scheduler::Input::Call(client, call));
+                }
             }
             11 => {
                 let timers = self.node.machine.timers();
@@ -187,6 +209,7 @@ impl Cluster {
                     if node { self.node.restart(true) } else { self.scheduler.restart(false) };
                 self.carry_out(told);
                 if !node {
+                    self.attempts.clear();
                     self.to_scheduler(scheduler::Input::Meet(NodeId(1)));
                 }
             }
@@ -236,8 +259,12 @@ impl Cluster {
         let (_, messages) = open(&packet, Some(&KEYS)).expect("it is sealed with the right key");
         for message in messages.flatten() {
             let Message::Datagram(datagram) = message else { continue };
-            self.to_node(node::Input::Datagram(datagram.clone()));
-            self.to_scheduler(scheduler::Input::Datagram(datagram));
+            // A driver hands over what is for an actor of its own.
+            if datagram.dst.actor == protocol::Actor::Node(self.node.id) {
+                self.to_node(node::Input::Datagram(datagram));
+            } else if datagram.dst.actor == protocol::Actor::Scheduler(self.scheduler.id) {
+                self.to_scheduler(scheduler::Input::Datagram(datagram));
+            }
         }
     }
 
@@ -252,6 +279,20 @@ impl Cluster {
     }
 
     fn to_node(&mut self, input: node::Input) {
+        // Whoever gives one number to two claims is told the verdict on one, which is not true of the
+        // other.
+        let is_two = match &input {
+            node::Input::Datagram(Datagram { dst, body: Body::Claim(claim), .. }) => {
+                let said = Some((claim.demand.clone(), dst.incarnation));
+                let known = self.claims.entry(claim.claim).or_insert_with(|| said.clone());
+                if *known != said {
+                    *known = None;
+                }
+                known.is_none()
+            }
+            node::Input::Datagram(_) | node::Input::Timer(_) | node::Input::Order(_) => false,
+        };
+        self.node.judged_by = if is_two { &OF_NODES[2..] } else { &OF_NODES };
         let outputs = self.node.handle(input);
         self.carry_out(outputs);
     }

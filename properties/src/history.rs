@@ -280,7 +280,9 @@ impl History {
             self.note_presence(datagram, after);
         }
         match &datagram.body {
-            Body::Verdict(Verdict { claim, decision }) if for_it => {
+            Body::Verdict(Verdict { claim, decision })
+                if for_it && datagram.src.actor == Actor::Node(claim.node) =>
+            {
                 let Some(mut sent) = self.sent.get(claim).cloned() else { return };
                 match decision {
                     Decision::Granted { at } | Decision::Confirmed { at } => {

@@ -5,7 +5,8 @@
 //! are on the disk. Loading writes every record to an empty disk.
 //!
 //! The store itself is redb's: a copy-on-write tree with a checksum on every page, two headers of which
-//! a commit replaces the older, so that a write torn at any byte leaves the state before it.
+//! a commit replaces the older, so that a write torn at any byte leaves the state before it. When it is
+//! opened, every checksum is looked at: a damaged store is refused, and never read in part.
 
 use counterfoil_protocol::{
     Actor, ClaimId, Incarnation, Record, RequestId, client, node, scheduler,
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// The version of the format that is written; only this one is read.
@@ -111,8 +113,7 @@ impl<R: Role> Store<R> {
         ids: &[R::Id],
         initial: impl Fn(R::Id) -> Vec<Record>,
     ) -> Result<Kept<R>, StoreError> {
-        let database = open_database(path);
-        Self::adopt_and_load(path, database, ids, initial)
+        Self::open_with(path, || builder().create(path), ids, initial)
     }
 
     /// As [`Store::open`], in what `backend` makes of files.
@@ -122,21 +123,30 @@ impl<R: Role> Store<R> {
         ids: &[R::Id],
         initial: impl Fn(R::Id) -> Vec<Record>,
     ) -> Result<Kept<R>, StoreError> {
-        let database = builder().create_with_backend(backend);
-        let database = database.map_err(|error| Fault::from(redb::Error::from(error)));
-        Self::adopt_and_load(Path::new("backend"), database, ids, initial)
+        let open = || builder().create_with_backend(backend);
+        Self::open_with(Path::new("backend"), open, ids, initial)
     }
 
-    fn adopt_and_load(
+    fn open_with(
         path: &Path,
-        database: Result<Database, Fault>,
+        open: impl FnOnce() -> Result<Database, redb::DatabaseError>,
         ids: &[R::Id],
         initial: impl Fn(R::Id) -> Vec<Record>,
     ) -> Result<Kept<R>, StoreError> {
-        let in_store = |fault| StoreError { path: path.to_owned(), fault };
-        let database = database.map_err(in_store)?;
-        adopt::<R>(&database, ids, initial).map_err(in_store)?;
-        let disks = load::<R>(&database, ids).map_err(in_store)?;
+        let read = || {
+            let mut database = open().map_err(redb::Error::from)?;
+            if !database.check_integrity().map_err(redb::Error::from)? {
+                return Err(Fault::Unreadable("its file"));
+            }
+            adopt::<R>(&database, ids, initial)?;
+            let disks = load::<R>(&database, ids)?;
+            Ok((database, disks))
+        };
+        // Of some damage redb says nothing, and panics.
+        let read = catch_unwind(AssertUnwindSafe(read));
+        let (database, disks) = read
+            .unwrap_or(Err(Fault::Unreadable("its file")))
+            .map_err(|fault| StoreError { path: path.to_owned(), fault })?;
         let store = Store { database: Some(database), path: path.to_owned(), role: PhantomData };
         Ok((store, disks))
     }
@@ -178,10 +188,6 @@ fn builder() -> redb::Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
     builder
-}
-
-fn open_database(path: &Path) -> Result<Database, Fault> {
-    Ok(builder().create(path).map_err(redb::Error::from)?)
 }
 
 /// Makes the store that of `ids`, if it may be.

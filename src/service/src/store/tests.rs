@@ -146,3 +146,34 @@ fn a_store_that_is_in_use_or_no_store_is_refused() {
     let error = Store::<Node>::open(&path, &[NODE], none).unwrap_err();
     assert!(matches!(error.fault(), Fault::Database(_)), "{error}");
 }
+
+/// Whatever the damage, the store is opened with all that it had, or refused with a word on it.
+#[test]
+fn a_damaged_store_is_opened_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let initial = |_| vec![Record::Node(node::Change::Inventory(inventory()))];
+    let (_, kept) = Store::<Node>::open(&path, &[NODE], initial).unwrap();
+    let good = std::fs::read(&path).unwrap();
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut refused = 0;
+    for _ in 0..400 {
+        let mut bytes = good.clone();
+        if random.bool() {
+            bytes.truncate(random.usize(..bytes.len()));
+        }
+        for _ in 0..random.usize(..8) {
+            let at = random.usize(..bytes.len().max(1));
+            bytes[at..].iter_mut().take(random.usize(..64)).for_each(|byte| *byte = random.u8(..));
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        match Store::<Node>::open(&path, &[NODE], none) {
+            Ok((_, disks)) => assert_eq!(disks, kept, "nothing is lost in silence"),
+            Err(error) => {
+                refused += 1;
+                assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
+            }
+        }
+    }
+    assert!(refused > 100, "{refused} of 400");
+}
