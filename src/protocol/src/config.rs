@@ -177,7 +177,9 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Intervals {
-    /// Node: from a change to the delta that carries it; changes in between share one delta.
+    /// Node: from a change to the delta that carries it; changes in between share one delta. Longer
+    /// than a claim and its verdict take, it costs more claims than it saves deltas: whoever is refused
+    /// for what others were granted chooses again by the same stale copies.
     pub announce: Duration,
     /// Node: from one announcement to the next when nothing changes. Scheduler: from one resync of
     /// a node to the next.
@@ -198,7 +200,7 @@ pub struct Intervals {
 impl Default for Intervals {
     fn default() -> Self {
         Intervals {
-            announce: Duration::from_millis(5),
+            announce: Duration::ZERO,
             beat: Duration::from_millis(500),
             lapse: Duration::from_secs(30),
             silence: Duration::from_secs(3),

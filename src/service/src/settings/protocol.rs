@@ -50,7 +50,8 @@ pub struct LimitSettings {
 #[serde(deny_unknown_fields, default)]
 #[command(next_help_heading = "Intervals")]
 pub struct IntervalSettings {
-    /// Node: from a change to the delta that carries it, 100us to 1s, up to --beat [default: 5ms]
+    /// Node: from a change to the delta that carries it, up to 1s, up to --beat; without, those of one
+    /// turn share a delta [default: 0s]
     #[arg(long, value_name = "TIME")]
     pub announce: Option<Interval>,
     /// From one sign of life to the next when nothing changes, 10ms to 1m [default: 500ms]
@@ -147,7 +148,7 @@ impl IntervalSettings {
         let (milli, second) = (Duration::from_millis(1), Duration::from_secs(1));
         let resend = within("resend", self.resend, milli..=10 * second)?;
         let beat = within("beat", self.beat, 10 * milli..=60 * second)?;
-        let announce = within("announce", self.announce, milli / 10..=second)?;
+        let announce = within("announce", self.announce, Duration::ZERO..=second)?;
         let lapse = within("lapse", self.lapse, second..=86_400 * second)?;
         let silence = within("silence", self.silence, 20 * milli..=3600 * second)?;
         // Of two that do not go together it is the one that somebody said.
