@@ -237,14 +237,28 @@ fn survives(node: &Node, claim: ClaimId, grant: &Grant) -> Option<Violation> {
     let clause = match grant.ended {
         Some(Ended::Released) => return None,
         Some(Ended::Lapsed) if told != Some(AllocationState::Confirmed) => return None,
-        Some(ended @ (Ended::Lapsed | Ended::Otherwise)) => {
-            format!("{claim} was told {told:?} and ended {ended:?}")
+        Some(Ended::Lapsed) => {
+            format!("{id} does not let {claim} lapse, which it told to be {}", named(told))
+        }
+        Some(Ended::Otherwise) => {
+            format!(
+                "{id} keeps {claim}, which it told to be {}, until it is given back",
+                named(told)
+            )
         }
         None if there >= told => return None,
-        None => format!("{claim} was told {told:?}, and {id} has it: {there:?}"),
+        None => format!("{id} has {claim}, which it told to be {}", named(told)),
     };
     let way = path(Actor::Node(id), &[&"durable", &"allocations"]);
     Some(Violation::new(clause).fact("told", told, Vec::new()).fact("allocation", there, way))
+}
+
+fn named(state: Option<AllocationState>) -> &'static str {
+    match state {
+        Some(AllocationState::Held) => "held",
+        Some(AllocationState::Confirmed) => "confirmed",
+        None => "nothing",
+    }
 }
 
 /// The last state of the life before, if it is known.

@@ -326,7 +326,7 @@ fn an_allocation_that_a_restart_loses_is_found_at_the_restart() {
     truth.violates(
         Safety::AllocationsSurviveRestart,
         &torn,
-        "s1.1:n1#1 was told Some(Confirmed), and n1 has it: None",
+        "n1 has s1.1:n1#1, which it told to be confirmed",
         &[("told", "Some(Confirmed)", ""), ("allocation", "None", "n1/durable/allocations")],
     );
     let mut disk = node.durable.clone();
@@ -336,7 +336,7 @@ fn an_allocation_that_a_restart_loses_is_found_at_the_restart() {
     truth.violates(
         Safety::AllocationsSurviveRestart,
         &unconfirmed,
-        "s1.1:n1#1 was told Some(Confirmed), and n1 has it: Some(Held)",
+        "n1 has s1.1:n1#1, which it told to be confirmed",
         &[("told", "Some(Confirmed)", ""), ("allocation", "Some(Held)", "n1/durable/allocations")],
     );
 }
@@ -379,7 +379,7 @@ fn a_release_of_another_ends_nothing() {
     truth.violates(
         Safety::AllocationsSurviveRestart,
         &released,
-        "s1.1:n1#0 was told Some(Held) and ended Otherwise",
+        "n1 keeps s1.1:n1#0, which it told to be held, until it is given back",
         &[("told", "Some(Held)", ""), ("allocation", "None", "n1/durable/allocations")],
     );
 }
@@ -395,7 +395,7 @@ fn an_allocation_that_any_other_step_loses_is_found_at_that_step() {
     truth.violates(
         Safety::AllocationsSurviveRestart,
         &taken,
-        "s1.1:n1#0 was told Some(Held), and n1 has it: None",
+        "n1 has s1.1:n1#0, which it told to be held",
         &[("told", "Some(Held)", ""), ("allocation", "None", "n1/durable/allocations")],
     );
 }
@@ -430,7 +430,7 @@ fn what_lapses_or_is_released_need_not_survive_unless_it_lapses_confirmed() {
     truth.violates(
         Safety::AllocationsSurviveRestart,
         &taken,
-        "s1.1:n1#1 was told Some(Confirmed) and ended Lapsed",
+        "n1 does not let s1.1:n1#1 lapse, which it told to be confirmed",
         &[("told", "Some(Confirmed)", ""), ("allocation", "None", "n1/durable/allocations")],
     );
 }

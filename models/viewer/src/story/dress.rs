@@ -87,7 +87,10 @@ mod tests {
             told(&path(&["fences", "s1"]), &fence),
             "{decided {0: granted}, floor 0, life 0}"
         );
-        assert_eq!(short::<Counterfoil>(&path(&["fences", "s1"]), &fence), "{decided {0: granted}, life 0}");
+        assert_eq!(
+            short::<Counterfoil>(&path(&["fences", "s1"]), &fence),
+            "{decided {0: granted}, life 0}"
+        );
         assert_eq!(told(&path(&["s1", "decided"]), &decided), "{0: granted}");
         assert_eq!(told(&path(&["decided", "0"]), &none), "granted");
         assert_eq!(told(&path(&["s1", "host"]), &none), "none");

@@ -3,7 +3,6 @@
 use super::dress::{self, is_named};
 use super::glossary::{about, one_word};
 use counterfoil_world::changes::{children, way};
-use counterfoil_world::scenario::Design;
 use counterfoil_world::{Protocol, Replay};
 use serde::Serialize;
 use serde_json::Value;
@@ -164,7 +163,8 @@ mod tests {
     fn gathered(series: &Series) -> Vec<(String, Vec<usize>)> {
         let mut fields = Vec::new();
         let path = vec!["of".to_owned()];
-        Gathered { process: "n1", path, told: &|_| Told::default(), fields: &mut fields }.gather(series);
+        Gathered { process: "n1", path, told: &|_| Told::default(), fields: &mut fields }
+            .gather(series);
         let steps = |field: Field| field.written.into_iter().map(|(step, _)| step).collect();
         fields.into_iter().map(|field| (field.way.clone(), steps(field))).collect()
     }

@@ -138,7 +138,8 @@ mod tests {
     #[test]
     fn words_are_told_of_where_they_occur() {
         let texts = ["n1.durable.allocations[s1.1:n1#0].at", "n1 crashes and starts again"];
-        let words: Vec<&str> = terms(Design::Counterfoil, texts.into_iter()).iter().map(|term| term.word).collect();
+        let words: Vec<&str> =
+            terms(Design::Counterfoil, texts.into_iter()).iter().map(|term| term.word).collect();
         assert!(words.contains(&"allocation") && words.contains(&"node"), "{words:?}");
         assert!(!words.contains(&"delta"), "{words:?}");
     }
@@ -146,10 +147,11 @@ mod tests {
     #[test]
     fn the_last_part_of_a_way_that_has_a_meaning_is_explained() {
         let path = |parts: &[&str]| parts.iter().map(|part| part.to_string()).collect::<Vec<_>>();
-        let fences = about(&path(&["fences", "s1"])).unwrap();
+        let about = |parts: &[&str]| super::about(Design::Counterfoil, &path(parts));
+        let fences = about(&["fences", "s1"]).unwrap();
         assert!(fences.starts_with("What a node decided"), "{fences}");
-        assert_eq!(about(&path(&["fences", "s1", "incarnation"])), Some(WORDS[3].1.meaning));
-        assert_eq!(about(&path(&["n1"])), None);
+        assert_eq!(about(&["fences", "s1", "incarnation"]), Some(OURS.all[3].1.meaning));
+        assert_eq!(about(&["n1"]), None);
     }
 
     #[test]

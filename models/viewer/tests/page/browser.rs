@@ -44,7 +44,7 @@ fn a_trace_is_walked_by_keyboard() {
     assert!(state.contains("durable.allocations[s1.1:n1#0]"), "{state}");
     assert!(state.contains("0 → 1"), "the version changes: {state}");
     assert!(browser.text("#choices").contains("this happened"), "the next step is marked");
-    assert!(browser.text("#flight").contains("m2 claim r1 s1 → n1"), "{}", browser.text("#flight"));
+    assert!(browser.text("#flight").contains("m2 claim r3 s1 → n1"), "{}", browser.text("#flight"));
     assert_eq!(browser.evaluate("document.querySelector('ol.words .now').dataset.step"), "3");
     browser.press("h");
     assert_eq!(step(&mut browser), "#step=2");

@@ -75,7 +75,11 @@ pub fn run_scheduler(
     part.begin(&mut out)?;
     let (mut knows_all, mut going) = (false, None);
     let (mut idle, mut before) = (Duration::ZERO, transport.traffic());
-    while !control.stops() && !(going.is_some() && conductor.is_done()) {
+    loop {
+        let is_done = going.is_some() && conductor.is_done();
+        if is_done || control.stops() {
+            break;
+        }
         let now = Instant::now();
         if !knows_all && part.knows_all() {
             knows_all = true;

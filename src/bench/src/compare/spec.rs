@@ -176,7 +176,7 @@ impl Spec {
     /// If a file of them cannot be read.
     pub fn scene(&self) -> Result<Scene, ReadError> {
         if self.case == Case::Preloaded {
-            let requests = vec![Arc::new(large()); PLACES_LEFT + 1];
+            let requests = (0..=PLACES_LEFT).map(|_| Arc::new(large())).collect();
             return Ok(Scene { given: self.preloaded().into(), requests });
         }
         let inventories = match &self.nodes_from {

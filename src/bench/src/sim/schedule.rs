@@ -8,7 +8,7 @@ use counterfoil_protocol::{
     ResourceClass, Rule, SchedulerId, Set,
 };
 use counterfoil_world::network::Kind;
-use counterfoil_world::scenario::{Lapses, Outside, Request, Start, Timers};
+use counterfoil_world::scenario::{Design, Lapses, Outside, Request, Start, Timers};
 use counterfoil_world::walk::plan::FAULTS;
 use counterfoil_world::{Expect, Scenario};
 use fastrand::Rng;
@@ -102,6 +102,10 @@ pub(crate) fn schedule(seed: u64, without: &[Rule]) -> Schedule {
         name: format!("seed {seed}"),
         question: "Does anything go wrong in this fault schedule?".to_owned(),
         expect: Expect::Holds,
+        protocol: Design::Counterfoil,
+        flaw: None,
+        answer: None,
+        numbers: Vec::new(),
         symmetry: false,
         distinct: None,
         without: without.to_vec(),
@@ -116,6 +120,7 @@ pub(crate) fn schedule(seed: u64, without: &[Rule]) -> Schedule {
         requests,
         orders,
         faults: FAULTS.into_iter().map(|fault| (fault, u8::MAX)).collect(),
+        only_lose: Vec::new(),
         faults_in_all: None,
         limits: limits.clone(),
     };

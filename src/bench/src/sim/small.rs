@@ -171,7 +171,7 @@ impl Run<'_> {
             Outside::Join(Actor::Scheduler(id)) => {
                 engine.join::<Scheduler>(id, scheduler::Disk::default());
             }
-            Outside::Join(Actor::Client(_)) => {}
+            Outside::Join(Actor::Client(_)) | Outside::Disable(_) => {}
         }
     }
 

@@ -222,28 +222,58 @@ const WORDS: [(&[&str], Term); 47] = [
 ];
 
 const WORDS_OF_2016: [(&[&str], Term); 22] = [
-(&[], term("node", "A machine that runs instances. n1, n2, …")),
-(&[], term("scheduler", "Selects a node for an instance, from what it knows of all nodes. s1, s2, …")),
-(&[], term("conductor", "Asks a scheduler for a node, tells the node to build, and keeps the database. c1.")),
-(&["request"], term("request", "A user wants an instance. r1, r2, …")),
-(&["call"], term("call", "The conductor asks a scheduler for a node.")),
-(&["selected"], term("selected", "The scheduler answers: this node, or none.")),
-(&["build"], term("build", "The conductor tells the node to build the instance, up to these limits.")),
-(&["building"], term("building", "The node has accepted, and saves that.")),
-(&["reschedule"], term("reschedule", "The node has rejected; another is to be sought.")),
-(&["terminate"], term("terminate", "The instance is deleted.")),
-(&["young"], term("claim", "What a scheduler has set aside on a node and has no reply to: young in the first period, then old, then given back.")),
-(&["delta"], term("delta", "A node tells a scheduler what changed, and what became of claims.")),
-(&["refresh"], term("refresh", "A node tells a scheduler all of its state.")),
-(&["report"], term("report", "A scheduler asks a node for all of its state.")),
-(&["notify"], term("notify", "A node that starts tells schedulers to ask for its state.")),
-(&["tick"], term("tick", "The periodic task of a scheduler or node: it reads who is in service, and gives back claims that had no reply.")),
-(&["window"], term("window", "The number that came last, and the smaller ones that did not.")),
-(&["pipe"], term("pipe", "What waits at a node to be sent to a scheduler in one message.")),
-(&["view"], term("view", "What a scheduler believes of a node, less its own claims.")),
-(&["transient"], term("transient", "One period without a sign of life is borne.")),
-(&["fallen"], term("fallen", "The state is owed: it was asked for.")),
-(&["allocate"], term("allocate", "A scheduler writes a claim to the database.")),
+    (&[], term("node", "A machine that runs instances. n1, n2, …")),
+    (
+        &[],
+        term(
+            "scheduler",
+            "Selects a node for an instance, from what it knows of all nodes. s1, s2, …",
+        ),
+    ),
+    (
+        &[],
+        term(
+            "conductor",
+            "Asks a scheduler for a node, tells the node to build, and keeps the database. c1.",
+        ),
+    ),
+    (&["request"], term("request", "A user wants an instance. r1, r2, …")),
+    (&["call"], term("call", "The conductor asks a scheduler for a node.")),
+    (&["selected"], term("selected", "The scheduler answers: this node, or none.")),
+    (
+        &["build"],
+        term("build", "The conductor tells the node to build the instance, up to these limits."),
+    ),
+    (&["building"], term("building", "The node has accepted, and saves that.")),
+    (&["reschedule"], term("reschedule", "The node has rejected; another is to be sought.")),
+    (&["terminate"], term("terminate", "The instance is deleted.")),
+    (
+        &["young"],
+        term(
+            "claim",
+            "What a scheduler has set aside on a node and has no reply to: young in the first period, then old, then given back.",
+        ),
+    ),
+    (
+        &["delta"],
+        term("delta", "A node tells a scheduler what changed, and what became of claims."),
+    ),
+    (&["refresh"], term("refresh", "A node tells a scheduler all of its state.")),
+    (&["report"], term("report", "A scheduler asks a node for all of its state.")),
+    (&["notify"], term("notify", "A node that starts tells schedulers to ask for its state.")),
+    (
+        &["tick"],
+        term(
+            "tick",
+            "The periodic task of a scheduler or node: it reads who is in service, and gives back claims that had no reply.",
+        ),
+    ),
+    (&["window"], term("window", "The number that came last, and the smaller ones that did not.")),
+    (&["pipe"], term("pipe", "What waits at a node to be sent to a scheduler in one message.")),
+    (&["view"], term("view", "What a scheduler believes of a node, less its own claims.")),
+    (&["transient"], term("transient", "One period without a sign of life is borne.")),
+    (&["fallen"], term("fallen", "The state is owed: it was asked for.")),
+    (&["allocate"], term("allocate", "A scheduler writes a claim to the database.")),
 ];
 
 const fn term(word: &'static str, meaning: &'static str) -> Term {

@@ -150,13 +150,13 @@ impl CompareArgs {
             grid.nodes = at_most.into_iter().map(|nodes| nodes.min(found)).collect();
             grid.nodes.dedup();
         }
-        if let Some(mix) = &grid.mix {
-            if !mixes(mix) {
-                eprintln!(
-                    "bench: only filter, caching and counterfoil schedulers work on the same nodes"
-                );
-                return Ok(ExitCode::from(2));
-            }
+        if let Some(mix) = &grid.mix
+            && !mixes(mix)
+        {
+            eprintln!(
+                "bench: only filter, caching and counterfoil schedulers work on the same nodes"
+            );
+            return Ok(ExitCode::from(2));
         }
         let model_only = grid.mix.is_some() || grid.nodes_from.is_some();
         if model_only && grid.settings != [Setting::Model] {
