@@ -281,7 +281,9 @@ impl History {
         }
         match &datagram.body {
             Body::Verdict(Verdict { claim, decision })
-                if for_it && datagram.src.actor == Actor::Node(claim.node) =>
+                if for_it
+                    && datagram.src.incarnation.is_some()
+                    && datagram.src.actor == Actor::Node(claim.node) =>
             {
                 let Some(mut sent) = self.sent.get(claim).cloned() else { return };
                 match decision {

@@ -169,7 +169,11 @@ fn header(story: &Story) -> Markup {
                         dd { (rule.then) " This run does not go that far." }
                     }
                 }
-                @if story.without.is_empty() {
+                @if let Some(answer) = &story.answer {
+                    dt { "What answers it" }
+                    dd { "Counterfoil: " (answer) "." }
+                }
+                @if story.without.is_empty() && story.flaw.is_none() {
                     dt { "No rule is off" }
                     dd {
                         @match story.verdict {

@@ -260,12 +260,17 @@ impl Story {
         }
     }
 
-    /// What goes wrong without the rules that are off, in plain words; if nothing does, or no rule is
-    /// off, nothing.
+    /// What goes wrong, in plain words: without the rules that are off, or by the flaw of the design. If
+    /// nothing does, or neither is there, nothing.
     pub fn plainly(&self) -> Option<String> {
+        if !matches!(self.verdict, Verdict::Violated { .. }) {
+            return None;
+        }
         let without: Vec<&str> = self.without.iter().map(|rule| rule.without).collect();
-        let is_told = matches!(self.verdict, Verdict::Violated { .. }) && !without.is_empty();
-        is_told.then(|| without.join(" "))
+        match &self.flaw {
+            Some(flaw) => Some(sentence(flaw.split_once(": ").map_or(flaw, |(_, says)| says))),
+            None => (!without.is_empty()).then(|| without.join(" ")),
+        }
     }
 
     /// What could happen after so many steps, what that would lead to, and whether it did happen.
@@ -286,6 +291,13 @@ impl Story {
             Verdict::Diverged { .. } => format!("✗ the run of {property} diverged"),
         }
     }
+}
+
+/// A line that has no capital and no full stop, with both.
+fn sentence(line: &str) -> String {
+    let mut rest = line.chars();
+    let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", rest.as_str())
 }
 
 /// Whether a safety property is kept up to this state; whether the goal of a liveness property is

@@ -3,6 +3,7 @@
 
 use super::*;
 use counterfoil_browser::Browser;
+use counterfoil_world::replay;
 
 /// What counts as wide, and as a telephone.
 const WIDE: (u32, u32) = (1280, 900);
@@ -199,4 +200,24 @@ fn the_gallery_leads_to_every_page_and_back() {
     seen.dedup();
     assert_eq!(seen.len(), kept, "{seen:?}");
     is_alone(&mut browser);
+}
+
+#[test]
+fn a_page_of_a_thousand_steps_is_walked() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("page.html");
+    let trace = runs::walked(1000);
+    let story = Story::of("walk", &trace, &replay(&trace));
+    std::fs::write(&file, page(&story, &Place::default())).unwrap();
+    browser.open(&format!("file://{}", file.display()), WIDE, false);
+    browser.until("document.getElementById('said')?.textContent.includes('of 1000')");
+    let navigation = "performance.getEntriesByType('navigation')[0]";
+    let ready = browser.evaluate(&format!("{navigation}.loadEventEnd - {navigation}.startTime"));
+    println!("{} bytes, loaded in {ready} ms", std::fs::metadata(&file).unwrap().len());
+    browser.press("h");
+    assert_eq!(step(&mut browser), "#step=999");
+    browser.press("g");
+    assert_eq!(step(&mut browser), "#step=0");
+    assert!(browser.errors().is_empty());
 }

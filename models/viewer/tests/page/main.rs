@@ -1,6 +1,9 @@
 //! The pages of the viewer: what is in them, and what a browser sees of them.
 
 mod browser;
+#[path = "../terminal/runs.rs"]
+#[expect(dead_code, reason = "of its runs a page takes the long one")]
+mod runs;
 mod structure;
 
 use counterfoil_viewer::html::{Place, page};

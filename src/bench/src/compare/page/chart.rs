@@ -6,7 +6,7 @@ const WIDTH: f64 = 340.0;
 const HEIGHT: f64 = 220.0;
 const LEFT: f64 = 46.0;
 const RIGHT: f64 = 10.0;
-const TOP: f64 = 10.0;
+const TOP: f64 = 22.0;
 const BOTTOM: f64 = 34.0;
 
 /// How an axis divides its length.
@@ -137,7 +137,7 @@ pub(super) fn chart(title: &str, (x, y): (Axis, Axis), curves: &[Curve], named: 
                 }
                 line.axis x1=(LEFT) x2=(right) y1=(bottom) y2=(bottom) {}
                 text x=(right) y=(HEIGHT - 6.0) text-anchor="end" { (x.name) }
-                text x=(LEFT + 4.0) y=(TOP + 8.0) { (y.name) }
+                text x=(LEFT) y=(TOP - 9.0) { (y.name) }
                 @for curve in curves {
                     @if curve.line {
                         polyline class={ "curve " (curve.class) } points=(path(curve)) {}
