@@ -268,7 +268,9 @@ impl Story {
         }
         let without: Vec<&str> = self.without.iter().map(|rule| rule.without).collect();
         match &self.flaw {
-            Some(flaw) => Some(sentence(flaw.split_once(": ").map_or(flaw, |(_, says)| says))),
+            Some(flaw) => {
+                Some(glossary::sentence(flaw.split_once(": ").map_or(flaw, |(_, says)| says)))
+            }
             None => (!without.is_empty()).then(|| without.join(" ")),
         }
     }
@@ -291,13 +293,6 @@ impl Story {
             Verdict::Diverged { .. } => format!("✗ the run of {property} diverged"),
         }
     }
-}
-
-/// A line that has no capital and no full stop, with both.
-fn sentence(line: &str) -> String {
-    let mut rest = line.chars();
-    let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", rest.as_str())
 }
 
 /// Whether a safety property is kept up to this state; whether the goal of a liveness property is

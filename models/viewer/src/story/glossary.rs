@@ -49,6 +49,13 @@ pub(crate) fn one_word(text: &str) -> String {
     text.replace("node_life", "life of the node").replace("incarnation", "life")
 }
 
+/// A line that has no capital and no full stop, with both.
+pub(super) fn sentence(line: &str) -> String {
+    let mut rest = line.chars();
+    let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", rest.as_str())
+}
+
 /// What a rule says, what goes wrong without it, and, if that is not yet the harm, what may come of
 /// it.
 pub fn rule(rule: Rule) -> (&'static str, &'static str, &'static str) {
