@@ -82,7 +82,7 @@ impl<P: Protocol> Minimised<P> {
 pub enum Length {
     /// No shorter run within the bounds of its scenario violates the property.
     Shortest,
-    /// No action can be left out; whether another run is shorter is not known.
+    /// No action could be left out within the budget; whether another run is shorter is not known.
     NotShortened,
 }
 

@@ -8,8 +8,9 @@ use std::path::Path;
 /// The scenarios in which something can be exchanged.
 fn symmetric() -> Vec<Interned<Counterfoil>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files = files.filter(|path| path.is_file());
+    let folders = ["", "full", "nightly"].map(|suite| folder.join(suite));
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let files = files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     let worlds = files.map(|path| {
         let scenario = Scenario::load(&path).unwrap_or_else(|error| panic!("{error}"));
         Interned::symmetric(World::new(scenario), 0)

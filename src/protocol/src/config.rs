@@ -41,11 +41,14 @@ pub enum Rule {
     /// The choices of a bundle are made together, once something is placed for each member, and
     /// written together.
     BundlesAreChosenWhole,
+    /// An attempt that is asked again because of a node and does not claim there passes the room on to
+    /// the next that waits.
+    RoomIsPassedOn,
 }
 
 impl Rule {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Rule; 15] = [
+    pub const ALL: [Rule; 16] = [
         Rule::NodeJudgesClaims,
         Rule::DurableBeforeTold,
         Rule::GrantedClaimsStayDecided,
@@ -61,6 +64,7 @@ impl Rule {
         Rule::UnavailableNodesAreNotChosen,
         Rule::GoneEndsTheAttempt,
         Rule::BundlesAreChosenWhole,
+        Rule::RoomIsPassedOn,
     ];
 
     /// The name in scenarios and reports.
@@ -81,6 +85,7 @@ impl Rule {
             Rule::UnavailableNodesAreNotChosen => "unavailable_nodes_are_not_chosen",
             Rule::GoneEndsTheAttempt => "gone_ends_the_attempt",
             Rule::BundlesAreChosenWhole => "bundles_are_chosen_whole",
+            Rule::RoomIsPassedOn => "room_is_passed_on",
         }
     }
 
@@ -99,7 +104,7 @@ impl fmt::Display for Rule {
 /// Which rules are in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Rules(u16);
+pub struct Rules(u32);
 
 impl Rules {
     /// Every rule: the protocol.
@@ -108,12 +113,12 @@ impl Rules {
     /// The same without `rule`.
     #[must_use]
     pub const fn without(self, rule: Rule) -> Rules {
-        Rules(self.0 & !(1 << rule as u16))
+        Rules(self.0 & !(1 << rule as u32))
     }
 
     /// Whether `rule` is in force.
     pub const fn has(self, rule: Rule) -> bool {
-        self.0 & (1 << rule as u16) != 0
+        self.0 & (1 << rule as u32) != 0
     }
 }
 

@@ -68,6 +68,13 @@ number!(
     ""
 );
 
+number!(
+    /// The place of an attempt among those that wait at one scheduler: whoever came later has a higher
+    /// one.
+    Turn(u64),
+    ""
+);
+
 impl ClaimNumber {
     /// The number after this one.
     pub fn next(self) -> Self {

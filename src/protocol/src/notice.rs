@@ -171,6 +171,13 @@ notices! {
         /// No node is, and each has a true reason.
         AttemptHasNoValidHost,
     }
+    /// Scheduler: an attempt that was asked again because of a node has ended or made its choice.
+    RoomIsUsed {
+        /// It claims there.
+        RoomTaken,
+        /// It does not: the next that waits is asked.
+        RoomPassedOn,
+    }
     /// Scheduler: a verdict.
     VerdictArrives {
         /// It says nothing new about a claim of this life.

@@ -147,7 +147,7 @@ impl Scheduler {
             | Body::Superseded { .. } => unreachable!("answered above"),
         }
         if self.nodes[&node].standing(claims_open_max) != standing {
-            self.reconsider(node, outbox);
+            self.reconsider(node, None, outbox);
         }
     }
 
@@ -378,7 +378,7 @@ impl Scheduler {
                 notice(Notice::NodeSuspected, outbox);
                 peer.presence = Presence::Suspected;
                 self.give_up_on(node, outbox);
-                self.reconsider(node, outbox);
+                self.reconsider(node, None, outbox);
             }
             Some(_) | None => notice(Notice::SuspectIgnored, outbox),
         }

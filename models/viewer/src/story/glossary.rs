@@ -135,6 +135,11 @@ pub fn rule(rule: Rule) -> (&'static str, &'static str, &'static str) {
             "A client confirms one member of a bundle before there is a place for another.",
             "If there is none for that, one is confirmed and the other never is.",
         ),
+        Rule::RoomIsPassedOn => (
+            "Who is asked because a node has room, and does not use it, passes it on to the next that waits.",
+            "A node has room again, the first that waits is asked and gives up, and the next is never asked.",
+            "It waits for ever beside room that nobody uses.",
+        ),
     }
 }
 

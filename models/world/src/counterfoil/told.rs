@@ -16,10 +16,11 @@ pub(super) const BOOKKEEPING: [&str; 8] = [
 ];
 
 /// Arms that are not what they are called while a rule is off, and what they are then.
-const OTHERWISE: [(Notice, Rule, &str); 3] = [
+const OTHERWISE: [(Notice, Rule, &str); 4] = [
     (Notice::GrantCovered, Rule::ReservationOutlivesTheVerdict, "grant taken for covered"),
     (Notice::DeltaGap, Rule::GapsAreNotApplied, "delta gap, applied nevertheless"),
     (Notice::SnapshotStale, Rule::SnapshotsNeverGoBack, "snapshot stale, applied nevertheless"),
+    (Notice::RoomPassedOn, Rule::RoomIsPassedOn, "room passed on to nobody"),
 ];
 
 /// An arm that was taken, in words.

@@ -19,8 +19,11 @@ use counterfoil_world::{
     Action, Counterfoil, Mail, Minimised, Outcome, Shared, Trace, World, minimise, replay,
 };
 
-/// How much a minimisation may take: a simulated cluster is larger than most scenarios.
-const BUDGET: Budget = Budget { tries_max: 4_000, states_max: 20_000 };
+/// How much the minimisation of a run of so many steps may take: a simulated cluster is larger than
+/// most scenarios, and each try of a long run takes as long as the run.
+fn budget(steps: usize) -> Budget {
+    Budget { tries_max: (400_000 / steps.max(1)).min(4_000), states_max: 20_000 }
+}
 
 /// Why there is no trace of a run.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +69,9 @@ pub(crate) fn trace(
     trace.command = command.to_owned();
     let holds = || NotShown::Holds(property.to_owned());
     match replay(&trace).outcome {
-        Outcome::Violated { .. } => minimise(&trace, BUDGET).map_err(|_| holds()),
+        Outcome::Violated { .. } => {
+            minimise(&trace, budget(trace.steps.len())).map_err(|_| holds())
+        }
         Outcome::Holds { .. } => Err(holds()),
         Outcome::Diverged(divergence) => {
             Err(NotShown::Stuck { step: trace.steps.len(), what: divergence.to_string() })

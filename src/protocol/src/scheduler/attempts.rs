@@ -1,64 +1,77 @@
-//! The attempts of a scheduler, with how many of them wait.
+//! The attempts of a scheduler, and in which order those wait that do.
 
 use super::{Attempt, Phase};
 use crate::collections::Map;
-use crate::id::AttemptId;
+use crate::id::{AttemptId, Turn};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Bound, Deref};
 
 /// What a scheduler works on, by name.
 ///
 /// With every datagram the attempts that wait are looked at again, and most of the time none does;
-/// to look for them among all each time would cost as much as there are attempts. How many wait
+/// to look for them among all each time would cost as much as there are attempts. Who has which turn
 /// stands for nothing of its own: it is a function of the attempts and has no place in their
 /// serialised form.
 ///
 /// # Invariants
-/// The number is that of the attempts that wait, whatever was put in, changed and taken out.
+/// The turns are those of the attempts, whatever was put in, changed and taken out, and no two
+/// attempts have the same.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "Map<AttemptId, Attempt>", into = "Map<AttemptId, Attempt>")]
 pub struct Attempts {
     by_id: Map<AttemptId, Attempt>,
-    waiting: usize,
-}
-
-fn waits(attempt: &Attempt) -> bool {
-    attempt.phase == Phase::Waiting
+    turns: Map<Turn, AttemptId>,
 }
 
 impl Attempts {
     /// Puts an attempt in, in the place of the one of the same name, if there is one.
     pub fn insert(&mut self, id: AttemptId, attempt: Attempt) {
-        self.waiting += usize::from(waits(&attempt));
-        let before = self.by_id.insert(id, attempt);
-        self.waiting -= usize::from(before.is_some_and(|before| waits(&before)));
+        let now = attempt.phase.turn();
+        let before = self.by_id.insert(id, attempt).and_then(|before| before.phase.turn());
+        self.turn(id, before, now);
     }
 
     /// Takes an attempt out.
     pub fn remove(&mut self, id: &AttemptId) -> Option<Attempt> {
         let attempt = self.by_id.remove(id)?;
-        self.waiting -= usize::from(waits(&attempt));
+        self.turn(*id, attempt.phase.turn(), None);
         Some(attempt)
     }
 
     /// Changes the attempt of this name, if there is one; what comes of that.
     pub fn change<T>(&mut self, id: &AttemptId, how: impl FnOnce(&mut Attempt) -> T) -> Option<T> {
         let attempt = self.by_id.get_mut(id)?;
-        self.waiting -= usize::from(waits(attempt));
+        let before = attempt.phase.turn();
         let came = how(attempt);
-        self.waiting += usize::from(waits(attempt));
+        let now = attempt.phase.turn();
+        self.turn(*id, before, now);
         Some(came)
     }
 
-    /// Whether any waits.
-    pub fn any_waits(&self) -> bool {
-        self.waiting > 0
+    fn turn(&mut self, id: AttemptId, before: Option<Turn>, now: Option<Turn>) {
+        if before == now {
+            return;
+        }
+        if let Some(before) = before {
+            self.turns.remove(&before);
+        }
+        if let Some(now) = now {
+            self.turns.insert(now, id);
+        }
     }
 
-    /// Those that wait, in order.
-    pub fn waiting(&self) -> impl Iterator<Item = AttemptId> {
-        self.by_id.iter().filter(|(_, attempt)| waits(attempt)).map(|(id, _)| *id)
+    /// The turn behind all that wait.
+    pub fn next_turn(&self) -> Turn {
+        self.turns.get_max().map_or(Turn(1), |(Turn(last), _)| Turn(last + 1))
+    }
+
+    /// Those that wait, behind the turn `after` or all, in the order of their turns.
+    pub fn waiting(&self, after: Option<Turn>) -> impl Iterator<Item = (AttemptId, Turn)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let turns = self.turns.range((from, Bound::Unbounded));
+        let waits = |id: &AttemptId| matches!(self.by_id[id].phase, Phase::Waiting(_));
+        turns.filter(move |(_, id)| waits(id)).map(|(turn, id)| (*id, *turn))
     }
 }
 
@@ -71,8 +84,8 @@ impl Deref for Attempts {
 
 impl From<Map<AttemptId, Attempt>> for Attempts {
     fn from(by_id: Map<AttemptId, Attempt>) -> Self {
-        let waiting = by_id.values().filter(|attempt| waits(attempt)).count();
-        Attempts { by_id, waiting }
+        let turns = by_id.iter().filter_map(|(id, attempt)| Some((attempt.phase.turn()?, *id)));
+        Attempts { turns: turns.collect(), by_id }
     }
 }
 
@@ -96,16 +109,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn those_that_wait_are_those_of_the_map(
-            steps in proptest::collection::vec((0..5u64, 0..4u8, any::<bool>()), 0..60),
+        fn turns_are_those_of_the_attempts(
+            steps in proptest::collection::vec((0..5u64, 0..5u8, any::<bool>()), 0..60),
         ) {
             let mut attempts = Attempts::default();
             for (request, phase, anew) in steps {
                 let id = AttemptId { request: RequestId(request), number: AttemptNumber(1) };
+                let turn = attempts.get(&id).and_then(|attempt| attempt.phase.turn());
+                let turn = turn.unwrap_or_else(|| attempts.next_turn());
                 let phase = match phase {
                     0 => Some(Phase::Choosing),
-                    1 => Some(Phase::Waiting),
-                    2 => Some(Phase::Claiming(NodeId(1), ClaimNumber(0))),
+                    1 => Some(Phase::Waiting(turn)),
+                    2 => Some(Phase::ChoosingAgain(turn, NodeId(1))),
+                    3 => Some(Phase::Claiming(NodeId(1), ClaimNumber(0))),
                     _ => None,
                 };
                 match phase {
@@ -121,9 +137,16 @@ mod tests {
                 }
                 let anew = Attempts::from(Map::clone(&attempts));
                 prop_assert_eq!(&attempts, &anew);
-                let wait = attempts.iter().filter(|(_, a)| waits(a)).map(|(id, _)| *id);
-                prop_assert!(attempts.waiting().eq(wait));
-                prop_assert_eq!(attempts.any_waits(), attempts.waiting().next().is_some());
+                let mut waiting: Vec<(AttemptId, Turn)> = attempts
+                    .iter()
+                    .filter(|(_, attempt)| matches!(attempt.phase, Phase::Waiting(_)))
+                    .filter_map(|(id, attempt)| Some((*id, attempt.phase.turn()?)))
+                    .collect();
+                waiting.sort_by_key(|(_, turn)| *turn);
+                prop_assert!(attempts.waiting(None).eq(waiting.iter().copied()));
+                waiting.retain(|(_, turn)| *turn > Turn(2));
+                prop_assert!(attempts.waiting(Some(Turn(2))).eq(waiting));
+                prop_assert!(attempts.iter().all(|(_, a)| a.phase.turn() < Some(attempts.next_turn())));
             }
         }
     }

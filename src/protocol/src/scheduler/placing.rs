@@ -3,7 +3,7 @@
 use super::{Attempt, Eligibility, Phase, Reservation, Scheduler};
 use crate::collections::Map;
 use crate::config::Rule;
-use crate::id::{AttemptId, ClientId, NodeId};
+use crate::id::{AttemptId, ClientId, NodeId, Turn};
 use crate::machine::{Choice, Output};
 use crate::message::{Answer, Call, Placement};
 use crate::notice::{Notice, notice};
@@ -32,14 +32,18 @@ impl Scheduler {
     /// for they may have been granted.
     pub(super) fn on_disconnected(&mut self, client: ClientId, outbox: &mut Vec<Output>) {
         notice(Notice::AttemptsClosed, outbox);
-        let of_client: Vec<AttemptId> = self
+        let mut of_client: Vec<(AttemptId, Phase)> = self
             .attempts
             .iter()
             .filter(|(_, attempt)| attempt.client == client)
-            .map(|(id, _)| *id)
+            .map(|(id, attempt)| (*id, attempt.phase))
             .collect();
-        for id in of_client {
-            self.attempts.remove(&id);
+        for (id, _) in &of_client {
+            self.attempts.remove(id);
+        }
+        of_client.sort_by_key(|(_, phase)| phase.turn());
+        for (id, phase) in of_client {
+            self.pass_on(id, phase, outbox);
         }
     }
 
@@ -49,11 +53,10 @@ impl Scheduler {
         node: Option<NodeId>,
         outbox: &mut Vec<Output>,
     ) {
-        let Some(attempt) =
-            self.attempts.get(&id).filter(|attempt| attempt.phase == Phase::Choosing)
-        else {
+        let Some(attempt) = self.attempts.get(&id).filter(|attempt| attempt.phase.chooses()) else {
             return notice(Notice::ChoiceUnasked, outbox);
         };
+        let phase = attempt.phase;
         let limits = &self.config.limits;
         let exhausted = attempt.claims_made >= limits.claims_per_attempt_max
             && self.config.rules.has(Rule::GoneEndsTheAttempt);
@@ -67,9 +70,24 @@ impl Scheduler {
             }
             Some(_) => {
                 notice(Notice::ChoiceIneligible, outbox);
-                outbox.push(Output::Choose(Choice::Node(id)));
+                return outbox.push(Output::Choose(Choice::Node(id)));
             }
             None => self.without_node(id, outbox),
+        }
+        self.pass_on(id, phase, outbox);
+    }
+
+    /// Attempt `id` was in this phase and chooses no more. If it was asked again because of a node and
+    /// did not claim there, those are asked in its place that wait because it was asked before them.
+    fn pass_on(&mut self, id: AttemptId, phase: Phase, outbox: &mut Vec<Output>) {
+        let Phase::ChoosingAgain(turn, node) = phase else { return };
+        let now = self.attempts.get(&id).map(|attempt| attempt.phase);
+        if matches!(now, Some(Phase::Claiming(at, _)) if at == node) {
+            return notice(Notice::RoomTaken, outbox);
+        }
+        notice(Notice::RoomPassedOn, outbox);
+        if self.config.rules.has(Rule::RoomIsPassedOn) {
+            self.reconsider(node, Some(turn), outbox);
         }
     }
 
@@ -110,7 +128,8 @@ impl Scheduler {
         }
         if not_now {
             notice(Notice::AttemptWaits, outbox);
-            self.attempts.change(&id, |attempt| attempt.phase = Phase::Waiting);
+            let turn = attempt.phase.turn().unwrap_or_else(|| self.attempts.next_turn());
+            self.attempts.change(&id, |attempt| attempt.phase = Phase::Waiting(turn));
         } else if unknown {
             notice(Notice::AttemptUnavailable, outbox);
             self.answer(id, Placement::Unavailable, outbox);
@@ -124,17 +143,21 @@ impl Scheduler {
     ///
     /// An attempt waits while no node is eligible and one is not now. Of that one something must have
     /// been learnt before it can be otherwise, so those ask again for which this node is no longer
-    /// *not now*. They ask one after the other, and each may claim here: so of those for which there
-    /// is room now, as many ask as there is room for, one beside the other.
-    pub(super) fn reconsider(&mut self, node: NodeId, outbox: &mut Vec<Output>) {
-        if !self.attempts.any_waits() {
-            return;
-        }
+    /// *not now*. They ask in the order in which they came to wait, and each may claim here: so of
+    /// those for which there is room now, as many ask as there is room for, one beside the other.
+    /// Whoever of them does not claim here passes the room on to those `after` it; those before it do
+    /// not wait because of it, and two that pass over a node would ask each other for ever.
+    pub(super) fn reconsider(
+        &mut self,
+        node: NodeId,
+        after: Option<Turn>,
+        outbox: &mut Vec<Output>,
+    ) {
         let Some(peer) = self.nodes.get(&node) else { return };
         let (mut room, mut aside) =
             (peer.room(self.config.limits.claims_open_max), peer.set_aside());
         let mut asking = Vec::new();
-        for id in self.attempts.waiting() {
+        for (id, turn) in self.attempts.waiting(after) {
             let attempt = &self.attempts[&id];
             let beside = || (room > 0).then(|| aside.clone());
             match self.eligibility_beside(attempt, node, peer, beside) {
@@ -145,10 +168,10 @@ impl Scheduler {
                 }
                 Eligibility::Excluded(_) | Eligibility::Unknown => {}
             }
-            asking.push(id);
+            asking.push((id, turn));
         }
-        for id in asking {
-            self.attempts.change(&id, |attempt| attempt.phase = Phase::Choosing);
+        for (id, turn) in asking {
+            self.attempts.change(&id, |attempt| attempt.phase = Phase::ChoosingAgain(turn, node));
             outbox.push(Output::Choose(Choice::Node(id)));
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::collections::{Map, Set};
 use crate::host_state::HostState;
-use crate::id::{AttemptId, ClaimNumber, ClientId, Incarnation, NodeId, Stamp};
+use crate::id::{AttemptId, ClaimNumber, ClientId, Incarnation, NodeId, Stamp, Turn};
 use crate::message::Refusal;
 use crate::resources::{Demand, GroupId, ResourceClass, Resources};
 use serde::{Deserialize, Serialize};
@@ -101,9 +101,26 @@ pub enum Phase {
     /// The driver is choosing a node.
     Choosing,
     /// No node could be chosen, but one may be once the scheduler knows more.
-    Waiting,
+    Waiting(Turn),
+    /// It waited, and the driver is choosing a node, because this one may do now.
+    ChoosingAgain(Turn, NodeId),
     /// The verdict on this claim.
     Claiming(NodeId, ClaimNumber),
+}
+
+impl Phase {
+    /// Whether the driver is choosing a node.
+    pub fn chooses(self) -> bool {
+        matches!(self, Phase::Choosing | Phase::ChoosingAgain(..))
+    }
+
+    /// Its place among those that wait: it keeps that until it claims or is answered.
+    pub fn turn(self) -> Option<Turn> {
+        match self {
+            Phase::Waiting(turn) | Phase::ChoosingAgain(turn, _) => Some(turn),
+            Phase::Choosing | Phase::Claiming(..) => None,
+        }
+    }
 }
 
 /// See [`Peer::standing`].

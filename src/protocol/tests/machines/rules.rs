@@ -264,6 +264,17 @@ fn bundles_are_chosen_whole() {
 }
 
 #[test]
+fn room_is_passed_on() {
+    let seen = both(Rule::RoomIsPassedOn, |off| {
+        let mut scheduler = a_scheduler(off, scheduler::claiming());
+        give(&mut scheduler, scheduler::two_wait_and_one_is_asked());
+        give(&mut scheduler, vec![scheduler::chooses(R2, None)]);
+        scheduler.attempts[&attempt(R3, 1)].phase.chooses()
+    });
+    assert_eq!(seen, (true, false));
+}
+
+#[test]
 fn what_only_happens_with_a_rule_off_happens() {
     let mut seen = BTreeSet::new();
     let quiet = Some(Rule::QuietStreamsCarryTheirStamp);

@@ -13,6 +13,7 @@ pub(crate) const S1: SchedulerId = SchedulerId(1);
 pub(crate) const C1: ClientId = ClientId(1);
 pub(crate) const R1: RequestId = RequestId(1);
 pub(crate) const R2: RequestId = RequestId(2);
+pub(crate) const R3: RequestId = RequestId(3);
 
 /// A life.
 pub(crate) fn life(number: u64) -> Incarnation {

@@ -3,11 +3,11 @@
 use crate::samples::*;
 use crate::table::{Named, Subject, Table, assert_reads, step, table};
 pub(crate) use counterfoil_protocol::scheduler::{Disk, Input};
-use counterfoil_protocol::scheduler::{Eligibility, Peer, Scheduler};
+use counterfoil_protocol::scheduler::{Eligibility, Peer, Phase, Scheduler};
 use counterfoil_protocol::{
     Address, Answer, Body, Call, Changes, Choice, ClaimId, ClientId, Datagram, Decision, Delta,
     HostState, Leave, Limits, Machine, NodeId, Notice, Output, Placement, Reason, Refusal,
-    RequestId, Resync, SchedulerId, Snapshot, Status, Timer, Version,
+    RequestId, Resync, SchedulerId, Snapshot, Status, Timer, Turn, Version,
 };
 
 #[test]
@@ -124,6 +124,17 @@ pub(crate) fn claiming() -> Vec<Input> {
     vec![snapshot(N1, 1, 3, 0), calls(1, R1, 1), chooses(R1, Some(N1))]
 }
 
+/// After [`claiming`]: two more attempts wait for both processors, and once the claim is refused the
+/// first of them is asked again.
+pub(crate) fn two_wait_and_one_is_asked() -> Vec<Input> {
+    let mut inputs = vec![Input::Disconnected(C1)];
+    for (client, request) in [(2, R2), (1, R3)] {
+        inputs.extend([calls(client, request, 2), chooses(request, None)]);
+    }
+    inputs.push(decides(refused_capacity(stamp(1, 3))));
+    inputs
+}
+
 fn leave(incarnation: u64, version: u64) -> Input {
     from(N1, incarnation, Body::Leave(Leave { at: Version(version) }))
 }
@@ -154,6 +165,7 @@ fn states() -> Named<Scheduler> {
         ("claiming + covered unknowingly", claiming_and(&[delta(1, 3, 4, 1)])),
         ("granted + not covered", claiming_and(&[grants(4)])),
         ("waiting", claiming_and(&[calls(2, R2, 2), chooses(R2, None)])),
+        ("choosing again + another waits", claiming_and(&two_wait_and_one_is_asked())),
         ("window full", claiming_and(&call_r2)),
         ("refused + unread", claiming_and(&[refuses((1, 5), Reason::Traits)])),
         ("refused + other life", claiming_and(&[refuses((2, 0), Reason::OtherLife)])),
@@ -185,13 +197,15 @@ pub(crate) fn inputs() -> Named<Input> {
 fn driver_inputs() -> Named<Input> {
     vec![
         ("call r1/1", calls(1, R1, 1)),
-        ("call r3/1", calls(1, RequestId(3), 1)),
+        ("call r3/1", calls(1, R3, 1)),
         ("connection to c1 broke", Input::Disconnected(C1)),
+        ("connection to c2 broke", Input::Disconnected(ClientId(2))),
         ("connection to c9 broke", Input::Disconnected(ClientId(9))),
         ("chosen n1 for r1/1", chooses(R1, Some(N1))),
         ("chosen n2 for r1/1", chooses(R1, Some(N2))),
         ("chosen n9 for r1/1", chooses(R1, Some(NodeId(9)))),
         ("chosen none for r1/1", chooses(R1, None)),
+        ("chosen n1 for r2/1", chooses(R2, Some(N1))),
         ("chosen none for r2/1", chooses(R2, None)),
         ("chosen n1 for r9/1", chooses(RequestId(9), Some(N1))),
         ("meet n1", Input::Meet(N1)),
@@ -374,14 +388,14 @@ fn a_claim_names_the_lowest_number_that_is_open() {
 
 #[test]
 fn as_many_ask_again_as_there_is_room_for_and_only_after_news() {
-    let (r3, r4) = (RequestId(3), RequestId(4));
+    let r4 = RequestId(4);
     // Of the two processors the first request takes both; then the others wait.
     let mut inputs = vec![snapshot(N1, 1, 3, 0), calls(1, R1, 2), chooses(R1, Some(N1))];
-    for request in [R2, r3, r4] {
+    for request in [R2, R3, r4] {
         inputs.extend([calls(1, request, 1), chooses(request, None)]);
     }
     let waiting = after(fresh(Limits::default()), &inputs);
-    assert_eq!(waiting.attempts.waiting().count(), 3);
+    assert_eq!(waiting.attempts.waiting(None).count(), 3);
 
     let asked = |says: Body| {
         let (mut scheduler, mut outputs) = (waiting.clone(), Vec::new());
@@ -397,8 +411,38 @@ fn as_many_ask_again_as_there_is_room_for_and_only_after_news() {
     let beat = Delta { from: Version(3), to: Version(3), changes: Changes::default() };
     assert_eq!(asked(Body::Delta(beat)), [], "nothing is new");
     let refused = verdict(claim_id(0), refused_capacity(stamp(1, 3)));
-    assert_eq!(asked(refused), [R1, R2, r3], "there is room for two of one processor");
+    assert_eq!(asked(refused), [R1, R2, R3], "there is room for two of one processor");
     let other = HostState { inventory: inventory(1), ..HostState::default() };
     let shrinks = Body::Snapshot(Snapshot { at: Version(4), state: other });
     assert_eq!(asked(shrinks), [], "what is set aside is still in the way");
+}
+
+/// Who is asked by an input, when R2 has been asked because of N1 and R3 was left waiting.
+fn asked_in_place_of_r2(input: Input) -> Vec<RequestId> {
+    let inputs = [claiming(), two_wait_and_one_is_asked()].concat();
+    let mut scheduler = after(fresh(Limits::default()), &inputs);
+    assert_eq!(scheduler.attempts[&attempt(R2, 1)].phase, Phase::ChoosingAgain(Turn(1), N1));
+    assert_eq!(scheduler.attempts[&attempt(R3, 1)].phase, Phase::Waiting(Turn(2)));
+    let asked =
+        step(&mut scheduler, &input, "asked in place of r2").into_iter().filter_map(|output| {
+            let Output::Choose(Choice::Node(id)) = output else { return None };
+            Some(id.request)
+        });
+    asked.collect()
+}
+
+#[test]
+fn who_is_asked_and_does_not_claim_there_has_the_next_asked() {
+    assert_eq!(asked_in_place_of_r2(chooses(R2, Some(N1))), [], "it has the room");
+    assert_eq!(asked_in_place_of_r2(chooses(R2, None)), [R3], "it passes over the node");
+    assert_eq!(asked_in_place_of_r2(Input::Disconnected(ClientId(2))), [R3], "it is closed");
+}
+
+#[test]
+fn two_that_pass_over_a_node_do_not_ask_each_other() {
+    let inputs = [claiming(), two_wait_and_one_is_asked(), vec![chooses(R2, None)]].concat();
+    let mut scheduler = after(fresh(Limits::default()), &inputs);
+    assert_eq!(scheduler.attempts[&attempt(R3, 1)].phase, Phase::ChoosingAgain(Turn(2), N1));
+    let outputs = step(&mut scheduler, &chooses(R3, None), "both pass over it");
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Choose(_))), "{outputs:?}");
 }

@@ -78,7 +78,7 @@ const WORDS: [(&[&str], Term); 47] = [
         term(
             "phase",
             "How far a request or attempt is: seeking, held, confirming, confirmed, releasing, \
-         ended; claiming, waiting.",
+         ended; claiming, waiting, choosing again.",
         ),
     ),
     (
