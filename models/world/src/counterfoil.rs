@@ -209,6 +209,8 @@ impl Protocol for Counterfoil {
             Process::Scheduler(scheduler) => {
                 if let Some(input) = scheduler_input(event) {
                     scheduler.handle(input, outputs);
+                    // States that differ in the numbers of turns alone count as one.
+                    scheduler.attempts.count_turns_anew();
                 }
             }
             Process::Client(client) => {

@@ -301,11 +301,15 @@ impl Scheduler {
             }
         }
         let over = claims.iter().filter(|(_, r)| of_this_life(r) && r.granted.is_none());
-        for (number, reservation) in over {
-            let id = reservation.attempt;
-            if self.attempts.get(&id).is_some_and(|a| a.waits_for(node, *number)) {
-                self.choose_again(id, outbox);
-            }
+        let waits_for = |attempt: &Attempt, number| attempt.waits_for(node, number);
+        let mut again: Vec<AttemptId> = over
+            .map(|(number, reservation)| (*number, reservation.attempt))
+            .filter(|(number, id)| self.attempts.get(id).is_some_and(|a| waits_for(a, *number)))
+            .map(|(_, id)| id)
+            .collect();
+        again.sort_unstable();
+        for id in again {
+            self.choose_again(id, outbox);
         }
     }
 

@@ -10,6 +10,7 @@ mod allocations;
 mod demand;
 mod lines;
 mod nodes;
+mod numbers;
 pub mod openapi;
 pub mod page;
 mod placing;

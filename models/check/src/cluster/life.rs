@@ -43,11 +43,15 @@ impl Life {
         })
     }
 
-    /// The machine.
+    /// The machine, as the world would have it.
     pub(super) fn process(&self) -> Process {
         match self {
             Life::Node(id, driver) => driver.machine(*id).process(),
-            Life::Scheduler(id, driver) => driver.machine(*id).process(),
+            Life::Scheduler(id, driver) => {
+                let mut scheduler = driver.machine(*id).clone();
+                scheduler.attempts.count_turns_anew();
+                scheduler.process()
+            }
             Life::Client(id, driver) => driver.machine(*id).process(),
         }
     }

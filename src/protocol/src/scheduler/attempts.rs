@@ -61,6 +61,17 @@ impl Attempts {
         }
     }
 
+    /// Counts the turns from 1 on, in the same order. Only their order means anything: this is for who
+    /// compares schedulers.
+    pub fn count_turns_anew(&mut self) {
+        let turns: Vec<(Turn, AttemptId)> = self.turns.iter().map(|(t, id)| (*t, *id)).collect();
+        for ((before, id), now) in turns.into_iter().zip((1..).map(Turn)) {
+            if before != now {
+                self.change(&id, |attempt| attempt.phase = attempt.phase.with_turn(now));
+            }
+        }
+    }
+
     /// The turn behind all that wait.
     pub fn next_turn(&self) -> Turn {
         self.turns.get_max().map_or(Turn(1), |(Turn(last), _)| Turn(last + 1))
@@ -146,6 +157,14 @@ mod tests {
                 prop_assert!(attempts.waiting(None).eq(waiting.iter().copied()));
                 waiting.retain(|(_, turn)| *turn > Turn(2));
                 prop_assert!(attempts.waiting(Some(Turn(2))).eq(waiting));
+                let order: Vec<AttemptId> = attempts.turns.values().copied().collect();
+                let mut anew = attempts.clone();
+                anew.count_turns_anew();
+                prop_assert!(anew.turns.values().eq(&order));
+                prop_assert!(anew.turns.keys().copied().eq((1..).map(Turn).take(order.len())));
+                prop_assert_eq!(&anew, &Attempts::from(Map::clone(&anew)));
+                let phases = |a: &Attempts| a.values().map(|a| a.phase.with_turn(Turn(0))).collect::<Vec<_>>();
+                prop_assert_eq!(phases(&anew), phases(&attempts));
                 prop_assert!(attempts.iter().all(|(_, a)| a.phase.turn() < Some(attempts.next_turn())));
             }
         }

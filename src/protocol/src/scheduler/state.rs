@@ -114,6 +114,15 @@ impl Phase {
         matches!(self, Phase::Choosing | Phase::ChoosingAgain(..))
     }
 
+    /// The same with another place among those that wait, if it has one.
+    pub(crate) fn with_turn(self, turn: Turn) -> Phase {
+        match self {
+            Phase::Waiting(_) => Phase::Waiting(turn),
+            Phase::ChoosingAgain(_, node) => Phase::ChoosingAgain(turn, node),
+            Phase::Choosing | Phase::Claiming(..) => self,
+        }
+    }
+
     /// Its place among those that wait: it keeps that until it claims or is answered.
     pub fn turn(self) -> Option<Turn> {
         match self {

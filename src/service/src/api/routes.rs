@@ -1,6 +1,7 @@
 //! The routes of the API, and what stands before each: who may use it, and whether there is room.
 
 use super::access::Role;
+use super::numbers;
 use super::problem::Problem;
 use super::{Api, allocations, nodes, openapi, page, placing};
 use axum::Router;
@@ -224,6 +225,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
             }
             _ => Problem::bad_request(format!("the body: {}", rejection.body_text())),
         })?;
+        let bytes = numbers::whole(&bytes);
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let body = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let (at, why) = (error.path().to_string(), error.into_inner());

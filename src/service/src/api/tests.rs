@@ -7,7 +7,7 @@ use axum::Router;
 use axum::routing::get;
 use counterfoil_protocol::{
     Actor, Address, Answer, Body, Call, ClaimId, ClientId, Datagram, Decision, Map, Placement,
-    Verdict,
+    ResourceClass, Verdict,
 };
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -192,6 +192,18 @@ fn a_higher_number_ends_the_connection_before_and_a_repeated_attempt_is_refused(
     assert!(is(&first.answer(), 503, "connection_over"));
     (newer.say)(answer(&bench.call(), Placement::Placed(claim())));
     assert!(second.answer().starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn a_whole_number_may_be_written_with_a_point() {
+    let bench = Bench::new(Limits::default());
+    let caller = bench.place("{\"resources\": {\"VCPU\": 2.0}}");
+    let (_, connection) = bench.opened();
+    let call = bench.call();
+    assert_eq!(call.demand.resources.get(&ResourceClass::Vcpu), 2);
+    (connection.say)(answer(&call, Placement::Placed(claim())));
+    assert!(caller.answer().starts_with("HTTP/1.1 200 "));
+    assert!(is(&bench.place("{\"resources\": {\"VCPU\": 2.5}}").answer(), 400, "bad_request"));
 }
 
 #[test]
