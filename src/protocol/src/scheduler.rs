@@ -301,11 +301,12 @@ impl Scheduler {
             }
         }
         let over = claims.iter().filter(|(_, r)| of_this_life(r) && r.granted.is_none());
-        let waits_for = |attempt: &Attempt, number| attempt.waits_for(node, number);
         let mut again: Vec<AttemptId> = over
-            .map(|(number, reservation)| (*number, reservation.attempt))
-            .filter(|(number, id)| self.attempts.get(id).is_some_and(|a| waits_for(a, *number)))
-            .map(|(_, id)| id)
+            .filter(|(number, reservation)| {
+                let attempt = self.attempts.get(&reservation.attempt);
+                attempt.is_some_and(|attempt| attempt.waits_for(node, **number))
+            })
+            .map(|(_, reservation)| reservation.attempt)
             .collect();
         again.sort_unstable();
         for id in again {
