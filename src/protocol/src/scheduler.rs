@@ -308,6 +308,7 @@ impl Scheduler {
             })
             .map(|(_, reservation)| reservation.attempt)
             .collect();
+        // The checker, too, answers the questions of one step in the order of names.
         again.sort_unstable();
         for id in again {
             self.choose_again(id, outbox);

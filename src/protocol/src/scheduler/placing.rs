@@ -153,6 +153,10 @@ impl Scheduler {
         after: Option<Turn>,
         outbox: &mut Vec<Output>,
     ) {
+        // Mostly nobody waits: then what is set aside need not be summed.
+        if self.attempts.waiting(after).next().is_none() {
+            return;
+        }
         let Some(peer) = self.nodes.get(&node) else { return };
         let (mut room, mut aside) =
             (peer.room(self.config.limits.claims_open_max), peer.set_aside());
