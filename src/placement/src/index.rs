@@ -7,7 +7,7 @@ mod tree;
 mod vocabulary;
 
 use crate::filters::Exclusions;
-use crate::weigh::{Policy, Score, Weighed, Weighers};
+use crate::weigh::{Policy, Score, Share, Weighed, Weighers};
 use counterfoil_protocol::{
     ClassInventory, Demand, HostState, Inventory, Map, NodeId, Refusal, ResourceClass, Resources,
 };
@@ -16,7 +16,7 @@ use room::Room;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use tree::{Key, Leaf, Tree};
+use tree::{Key, Leaf, Tree, Whose};
 use vocabulary::{Vocabulary, balanced};
 
 /// What is known of the nodes, arranged for picking one of them.
@@ -35,6 +35,7 @@ use vocabulary::{Vocabulary, balanced};
 #[derive(Clone, Debug)]
 pub struct Index {
     policy: Policy,
+    share: Share,
     generator: Rng,
     vocabulary: Vocabulary,
     nodes: BTreeMap<NodeId, Known>,
@@ -77,6 +78,7 @@ impl Index {
     pub fn new(policy: Policy, seed: u64) -> Index {
         Index {
             policy,
+            share: Share::ALL,
             generator: Rng::with_seed(seed),
             vocabulary: Vocabulary::new(),
             nodes: BTreeMap::new(),
@@ -108,10 +110,27 @@ impl Index {
         }
         if open {
             let score = self.policy.weighers.score(known.free(), self.largest);
-            let key = Key { score: Reverse(score), lot: self.generator.u32(..), node };
+            let (whose, lot) = (whose(self.policy, self.share, node), self.generator.u32(..));
+            let key = Key { whose, score: Reverse(score), lot, node };
             known.key = Some(key);
             self.order.insert(Leaf { key, room: known.room });
         }
+    }
+
+    /// Says which nodes are this scheduler's own: until then all. Another share than before takes time
+    /// for every node; it is rare, for a scheduler came or went.
+    pub fn set_share(&mut self, share: Share) {
+        if self.share != share {
+            self.share = share;
+            if self.policy.own_first {
+                self.reorder();
+            }
+        }
+    }
+
+    /// Which nodes are this scheduler's own.
+    pub fn share(&self) -> Share {
+        self.share
     }
 
     /// Forgets `node`, if it is known.
@@ -137,17 +156,24 @@ impl Index {
     ) -> Option<NodeId> {
         self.rescale();
         let need = self.vocabulary.need(demand)?;
-        let begin = self.begin();
-        let mut best = Vec::new();
+        let (mut best, subset) = (Vec::new(), self.policy.subset.get());
         let mut ask = |node| {
             if accepts(node) {
                 best.push(node);
             }
-            let enough = best.len() >= self.policy.subset.get();
+            let enough = best.len() >= subset;
             if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        if self.order.visit(&(begin..Key::END), &need, &mut ask).is_continue() {
-            let _ = self.order.visit(&(Key::FIRST..begin), &need, &mut ask);
+        // Lots of nodes are drawn anew whenever they change, so that none stays behind a gap that would make
+        // it likelier than others.
+        let all_alike = self.policy.weighers == Weighers::OFF;
+        let lot = all_alike.then(|| self.generator.u32(..));
+        for whose in [Whose::Own, Whose::Other] {
+            let begin = begin(whose, lot);
+            let ranges = [begin..Key::end(whose), Key::first(whose)..begin];
+            if ranges.iter().any(|range| self.order.visit(range, &need, &mut ask).is_break()) {
+                break;
+            }
         }
         self.generator.choice(best)
     }
@@ -189,25 +215,32 @@ impl Index {
             return;
         }
         self.largest = largest;
+        self.reorder();
+    }
+
+    fn reorder(&mut self) {
         self.order = Tree::default();
-        for known in self.nodes.values_mut() {
-            let score = self.policy.weighers.score(known.free(), largest);
+        for (node, known) in &mut self.nodes {
+            let score = self.policy.weighers.score(known.free(), self.largest);
             if let Some(key) = &mut known.key {
+                key.whose = whose(self.policy, self.share, *node);
                 key.score = Reverse(score);
                 self.order.insert(Leaf { key: *key, room: known.room });
             }
         }
     }
+}
 
-    /// Where to begin: with the best; or anywhere, if all are as good. Lots are drawn anew whenever
-    /// a node changes, so that none stays behind a gap that would make it likelier than others.
-    fn begin(&mut self) -> Key {
-        if self.policy.weighers != Weighers::OFF {
-            return Key::FIRST;
-        }
-        let lot = self.generator.u32(..);
-        Key { score: Reverse(Score::default()), lot, node: NodeId(0) }
-    }
+/// Where to begin among the own or the others: with the best; or anywhere, if all are as good and a lot
+/// was drawn.
+fn begin(whose: Whose, lot: Option<u32>) -> Key {
+    let anywhere = |lot| Key { whose, score: Reverse(Score::default()), lot, node: NodeId(0) };
+    lot.map_or(Key::first(whose), anywhere)
+}
+
+/// Whose this node is, for a scheduler with this share.
+fn whose(policy: Policy, share: Share, node: NodeId) -> Whose {
+    if policy.own_first && !share.has(node) { Whose::Other } else { Whose::Own }
 }
 
 impl Known {

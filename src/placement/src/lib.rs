@@ -13,6 +13,8 @@
 //!   the filter that a user of Nova knows, and counts what was excluded.
 //! - *Weighers* ([`Weighers`]) score a node by what is free on it, whatever the demand. So an order
 //!   of all nodes can be kept, best first, and one node moved in it when it changes.
+//! - Several schedulers that want the same node collide there, and all but one of them ask again
+//!   elsewhere. So a policy may take nodes of the scheduler's own [`Share`] first.
 //! - The *index* ([`Index`]) is that order, as a tree that knows for each part how much of each
 //!   class is free on one node at most, and which zones, aggregates and traits occur. A part in which
 //!   no node can do is passed over as a whole.
@@ -59,4 +61,4 @@ mod weigh;
 
 pub use filters::{Excluded, Exclusions, Filter, why_not};
 pub use index::Index;
-pub use weigh::{Policy, PolicyName, Score, UnknownPolicy, Weighers};
+pub use weigh::{Policy, PolicyName, Score, Share, UnknownPolicy, Weighers};

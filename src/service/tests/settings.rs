@@ -216,3 +216,16 @@ fn files_that_cannot_be_used_are_refused_at_the_start_in_the_same_words_as_by_a_
         assert_eq!(started.status.code(), Some(2), "{checked}");
     }
 }
+
+#[test]
+fn whether_own_nodes_come_first_is_a_setting_of_a_scheduler() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = written(folder.path(), "id = 1\nown_first = false\n[storage]\ndata = \"d\"\n");
+    let file = ["--config", file.to_str().unwrap()];
+    let of =
+        |args: &[&str]| effective("scheduler", &[&file, args].concat(), &[])["own_first"].clone();
+    assert_eq!(of(&[]), Value::Boolean(false));
+    assert_eq!(of(&["--own-first"]), Value::Boolean(true));
+    assert_eq!(of(&["--own-first=true"]), Value::Boolean(true));
+    assert!(refused("scheduler", &["--own-first=often"]).contains("--own-first"));
+}

@@ -8,7 +8,6 @@ use super::{
     Amounts, Ask, Change, End, Event, Given, Knew, Message, NodesPart, Outbox, Outcome, PartError,
     SchedulerPart, now_ns,
 };
-use counterfoil_placement::Policy;
 use counterfoil_protocol::node::{self, Allocation, AllocationState};
 use counterfoil_protocol::scheduler::Input;
 use counterfoil_protocol::{
@@ -118,7 +117,7 @@ pub struct CounterfoilScheduler {
 }
 
 impl CounterfoilScheduler {
-    /// Scheduler number `id` of a cluster with so many nodes.
+    /// Scheduler number `id` of a cluster with so many nodes, of which `picker` knows none yet.
     ///
     /// # Errors
     /// If it cannot start.
@@ -126,10 +125,9 @@ impl CounterfoilScheduler {
         id: u32,
         nodes: u32,
         config: &Config,
-        (policy, seed): (Policy, u64),
+        picker: Picker,
     ) -> Result<CounterfoilScheduler, PartError> {
         let id = SchedulerId(id);
-        let picker = Picker::new(policy, seed);
         let mut around =
             AroundScheduler { id, post: Post::new(), picker, claiming: HashMap::new() };
         let kept = Store::forgetful(&[id], |_| Vec::new());

@@ -90,6 +90,13 @@ pub fn run_scheduler(
             before = transport.traffic();
             (going, idle, out.spent) = (Some(now), Duration::ZERO, Default::default());
         }
+        // News before decisions, as in the service: what is decided is decided by all that has arrived.
+        for Envelope { from, message, .. } in arrived.drain(..) {
+            if let End::Node(from) = from {
+                part.hear(from, message, &mut out)?;
+            }
+        }
+        tell(&mut out.events, &mut conductor);
         let mut more = false;
         while going.is_some() {
             let Some(ask) = conductor.next(now) else { break };
@@ -98,11 +105,6 @@ pub fn run_scheduler(
             more = now.elapsed() > TURN;
             if more {
                 break;
-            }
-        }
-        for Envelope { from, message, .. } in arrived.drain(..) {
-            if let End::Node(from) = from {
-                part.hear(from, message, &mut out)?;
             }
         }
         part.turn(now, &mut out)?;

@@ -22,6 +22,8 @@ pub struct Grid {
     pub strategies: Vec<String>,
     /// The designs of the schedulers of a mixed run, if there is to be one.
     pub mix: Option<Vec<Design>>,
+    /// Whether schedulers of this project take nodes of their own share first.
+    pub own_first: bool,
     /// Requests open at each scheduler at once.
     pub window: usize,
     /// Attempts of one request, at most.
@@ -50,6 +52,7 @@ impl Default for Grid {
             schedulers: vec![1, 2, 4, 8],
             strategies: PolicyName::ALL.map(|name| name.to_string()).to_vec(),
             mix: None,
+            own_first: true,
             window: 32,
             attempts_max: 5,
             refresh_s: 60,
@@ -100,6 +103,7 @@ impl Grid {
             case: Case::Filling,
             nodes,
             strategy: strategy.to_owned(),
+            own_first: self.own_first,
             window: self.window,
             attempts_max: self.attempts_max,
             refresh: Duration::from_secs(self.refresh_s),

@@ -8,6 +8,7 @@ use crate::baselines::mixed::MixedNodes;
 use crate::baselines::placement::PlacementScheduler;
 use crate::baselines::shared::{SharedNodes, SharedScheduler};
 use crate::baselines::{Design, Given, NodesPart, PartError, SchedulerPart};
+use counterfoil_service::scheduler::Picker;
 use std::time::Duration;
 
 /// Fills the database, and keeps it for this comparison.
@@ -44,8 +45,10 @@ pub(super) fn scheduler(
         }
         Design::Shared => Ok(Box::new(SharedScheduler::new(id, nodes as usize, strategy, seed))),
         Design::Counterfoil => {
-            let (config, policy) = (config(spec.attempts_max), (strategy.policy(), seed));
-            Ok(Box::new(CounterfoilScheduler::new(id, nodes, &config, policy)?))
+            let mut picker = Picker::new(spec.policy(), seed);
+            picker.set_share(spec.share_of_nodes(id));
+            let config = config(spec.attempts_max);
+            Ok(Box::new(CounterfoilScheduler::new(id, nodes, &config, picker)?))
         }
     }
 }

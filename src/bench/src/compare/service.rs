@@ -140,7 +140,7 @@ pub(super) fn scheduler(
     let mut daemon = scheduler::Daemon::start(&scheduler::Options {
         id: SchedulerId(id),
         api: api::Settings::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
-        policy: spec.strategy().policy(),
+        policy: spec.policy(),
         seed: spec.seed.wrapping_add(u64::from(id)),
         common: common(spec, folder),
     })?;

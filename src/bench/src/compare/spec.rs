@@ -4,8 +4,8 @@ use crate::baselines::database::Place;
 use crate::baselines::{Amounts, Design, Given};
 use crate::workload::{self, ReadError};
 use clap::ValueEnum;
-use counterfoil_placement::PolicyName;
-use counterfoil_protocol::{Demand, Inventory, ResourceClass};
+use counterfoil_placement::{Policy, PolicyName, Share};
+use counterfoil_protocol::{Demand, Inventory, ResourceClass, SchedulerId};
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -68,6 +68,8 @@ pub struct Spec {
     pub nodes: u32,
     /// How schedulers choose.
     pub strategy: String,
+    /// Whether those of this project take nodes of their own share first.
+    pub own_first: bool,
     /// Requests open at each scheduler at once.
     pub window: usize,
     /// Attempts of one request, at most.
@@ -146,7 +148,8 @@ impl Spec {
         let Spec { setting, case, nodes, strategy, seed, .. } = self;
         let (name, schedulers) = (self.name(), self.schedulers());
         let (setting, case) = (setting.name(), case.name());
-        format!("{setting}/{case}/{nodes}/{schedulers}/{strategy}/{seed}/{name}")
+        let own = if self.own_first { "own" } else { "any" };
+        format!("{setting}/{case}/{nodes}/{schedulers}/{strategy}/{own}/{seed}/{name}")
     }
 
     /// How schedulers choose.
@@ -155,6 +158,22 @@ impl Spec {
     /// If it names no strategy.
     pub fn strategy(&self) -> PolicyName {
         self.strategy.parse().expect("it was named from the strategies that there are")
+    }
+
+    /// How schedulers of this project choose.
+    ///
+    /// # Panics
+    /// As [`Spec::strategy`].
+    pub fn policy(&self) -> Policy {
+        Policy { own_first: self.own_first, ..self.strategy().policy() }
+    }
+
+    /// The part of the nodes that scheduler number `id`, of this project, takes first: the others of
+    /// this project have one as large.
+    pub fn share_of_nodes(&self, id: u32) -> Share {
+        let all = (1..).map(SchedulerId).zip(&self.designs);
+        let own = all.filter(|(_, design)| **design == Design::Counterfoil);
+        Share::beside(SchedulerId(id), own.map(|(id, _)| id))
     }
 
     /// Where the database is.
@@ -274,6 +293,7 @@ pub(crate) mod tests {
             case: Case::Filling,
             nodes: 4,
             strategy: "spread".to_owned(),
+            own_first: true,
             window: 8,
             attempts_max: 5,
             refresh: Duration::from_secs(60),

@@ -88,6 +88,8 @@ struct Owner {
 pub(crate) struct Setting {
     pub(crate) config: Config,
     pub(crate) policy: Policy,
+    /// Among how many schedulers the nodes are shared out, for a policy that takes its own first.
+    pub(crate) shares: u32,
     pub(crate) links: Links,
     pub(crate) reach: Reach,
     pub(crate) seed: u64,

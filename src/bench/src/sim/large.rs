@@ -9,7 +9,7 @@ use super::links::{Links, Sides};
 use super::meters::Catching;
 use super::report::{Figures, Report};
 use crate::workload::Workload;
-use counterfoil_placement::PolicyName;
+use counterfoil_placement::{Policy, PolicyName};
 use counterfoil_protocol::{
     Actor, Config, Intervals, Inventory, Limits, Node, NodeId, Scheduler, SchedulerId, node,
     scheduler,
@@ -55,6 +55,8 @@ pub struct Options {
     pub requests: u64,
     /// How schedulers pick a node.
     pub policy: PolicyName,
+    /// Whether they take nodes of their own share first.
+    pub own_first: bool,
     /// Up to which part of the scarcest class the cluster is filled, and kept, in percent.
     pub load_percent: u64,
     /// How requests come.
@@ -147,7 +149,8 @@ pub fn run(options: &Options, told: &mut dyn FnMut(Progress)) -> Report {
     let limits = Limits { nodes_max: options.nodes as usize * 2, ..Limits::default() };
     let mut engine = Engine::new(Setting {
         config: Config { intervals, limits, ..Config::default() },
-        policy: options.policy.policy(),
+        policy: Policy { own_first: options.own_first, ..options.policy.policy() },
+        shares: options.schedulers,
         links: options.links,
         reach: options.reach.unwrap_or_else(|| Reach::affordable(options.nodes)),
         seed: options.seed,

@@ -23,6 +23,8 @@ pub struct Report {
     pub seed: u64,
     /// As asked for.
     pub strategy: &'static str,
+    /// Whether schedulers took nodes of their own share first.
+    pub own_first: bool,
     /// The flavors, or a trace.
     pub workload: &'static str,
     /// As asked for.
@@ -257,6 +259,7 @@ impl Figures {
             schedulers: options.schedulers,
             seed: options.seed,
             strategy: options.policy.as_str(),
+            own_first: options.own_first,
             workload: match options.workload {
                 Workload::Flavors(_) => "flavors",
                 Workload::Trace(_) => "trace",

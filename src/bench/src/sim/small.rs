@@ -63,6 +63,7 @@ pub(crate) fn run(schedule: &Schedule, seed: u64, kept: bool) -> Outcome {
     let mut engine = Engine::new(Setting {
         config: schedule.config.clone(),
         policy: schedule.policy.policy(),
+        shares: 1,
         links: schedule.links,
         reach: Reach::ALL,
         seed,

@@ -2,12 +2,24 @@
 
 use super::*;
 use crate::weigh::PolicyName;
-use counterfoil_protocol::{Name, Set, Status};
+use counterfoil_protocol::{Name, SchedulerId, Set, Status};
 use proptest::prelude::*;
 use std::num::NonZeroUsize;
 
 /// What a scan knows: of each node its state, what is set aside, and whether it is open.
-type Model = BTreeMap<NodeId, (HostState, Resources, bool)>;
+type Nodes = BTreeMap<NodeId, (HostState, Resources, bool)>;
+
+/// What a scan knows, and which nodes are the scheduler's own.
+struct Model {
+    nodes: Nodes,
+    share: Share,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Model { nodes: Nodes::default(), share: Share::ALL }
+    }
+}
 
 /// Changes what is known.
 #[derive(Clone, Debug)]
@@ -16,6 +28,7 @@ enum Step {
     /// Sets aside only, of a node that is known: its inventory is still the one in memory.
     SetAside(NodeId, Resources),
     Remove(NodeId),
+    Share(Share),
     Pick(Demand, Set<NodeId>),
 }
 
@@ -87,10 +100,16 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(node, host, set_aside, open)| Step::Set(node, host, set_aside, open)),
         2 => (node(), resources()).prop_map(|(node, set_aside)| Step::SetAside(node, set_aside)),
         1 => node().prop_map(Step::Remove),
+        1 => shares().prop_map(Step::Share),
         2 => (demands(), refused)
             .prop_map(|(demand, refused)| Step::Pick(demand, refused.into_iter().collect())),
     ];
     prop::collection::vec(step, 1..300)
+}
+
+fn shares() -> impl Strategy<Value = Share> {
+    (0..4u32, 1..4u32)
+        .prop_map(|(own, of)| Share::beside(SchedulerId(own), (0..of).map(SchedulerId)))
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
@@ -101,9 +120,10 @@ fn policies() -> impl Strategy<Value = Policy> {
         1 => (-3..4, -3..4, i32::MIN..=i32::MAX)
             .prop_map(|(ram, cpu, disk)| Weighers { ram, cpu, disk }),
     ];
-    (weighers, 1..5usize).prop_map(|(weighers, subset)| Policy {
+    (weighers, 1..5usize, any::<bool>()).prop_map(|(weighers, subset, own_first)| Policy {
         weighers,
         subset: NonZeroUsize::new(subset).unwrap(),
+        own_first,
     })
 }
 
@@ -112,25 +132,37 @@ fn tell(index: &mut Index, model: &mut Model, step: &Step) -> Option<()> {
     match step {
         Step::Set(node, host, set_aside, open) => {
             index.set(*node, host, set_aside, *open);
-            model.insert(*node, (host.clone(), set_aside.clone(), *open));
+            model.nodes.insert(*node, (host.clone(), set_aside.clone(), *open));
         }
         Step::SetAside(node, more) => {
-            if let Some((host, set_aside, open)) = model.get_mut(node) {
+            if let Some((host, set_aside, open)) = model.nodes.get_mut(node) {
                 set_aside.clone_from(more);
                 index.set(*node, host, set_aside, *open);
             }
         }
         Step::Remove(node) => {
             index.remove(*node);
-            model.remove(node);
+            model.nodes.remove(node);
+        }
+        Step::Share(share) => {
+            index.set_share(*share);
+            model.share = *share;
         }
         Step::Pick(..) => return None,
     }
     Some(())
 }
 
-/// The scores of all open nodes, computed with large numbers and from nothing but the model.
-fn scores(model: &Model, weighers: Weighers) -> BTreeMap<NodeId, i64> {
+/// How good each open node is, the larger the better: whether it is one of those that come first, and its
+/// score, computed with large numbers and from nothing but the model.
+fn ranks(model: &Model, policy: Policy) -> BTreeMap<NodeId, (bool, i64)> {
+    let scores = scores(&model.nodes, policy.weighers).into_iter();
+    scores
+        .map(|(node, score)| (node, (!policy.own_first || model.share.has(node), score)))
+        .collect()
+}
+
+fn scores(model: &Nodes, weighers: Weighers) -> BTreeMap<NodeId, i64> {
     let of_class = |class: ResourceClass, multiplier: i32| {
         let of_node = |(host, _, _): &(HostState, _, _)| {
             host.inventory.classes.get(&class).map_or(0, ClassInventory::capacity)
@@ -168,17 +200,17 @@ proptest! {
                 continue;
             };
             let accepts = |node: NodeId| {
-                let (host, set_aside, _) = &model[&node];
+                let (host, set_aside, _) = &model.nodes[&node];
                 !refused.contains(&node) && host.refuses(demand, set_aside).is_none()
             };
-            let mut candidates = scores(&model, policy.weighers);
+            let mut candidates = ranks(&model, policy);
             candidates.retain(|node, _| accepts(*node));
             match index.pick(demand, accepts) {
                 None => prop_assert!(candidates.is_empty(), "{candidates:?} for {demand:?}"),
                 Some(picked) => {
-                    let score = candidates[&picked];
-                    prop_assert_eq!(index.score(picked), Some(Score(score)));
-                    let better = candidates.values().filter(|other| **other > score).count();
+                    let rank = candidates[&picked];
+                    prop_assert_eq!(index.score(picked), Some(Score(rank.1)));
+                    let better = candidates.values().filter(|other| **other > rank).count();
                     prop_assert!(better < policy.subset.get(), "{better} are better");
                 }
             }
@@ -202,12 +234,12 @@ proptest! {
             false
         });
         prop_assert_eq!(picked, None);
-        let scores = scores(&model, policy.weighers);
-        prop_assert!(asked.is_sorted_by_key(|node| Reverse(scores[node])));
+        let ranks = ranks(&model, policy);
+        prop_assert!(asked.is_sorted_by_key(|node| Reverse(ranks[node])));
         let once: std::collections::BTreeSet<_> = asked.iter().copied().collect();
         prop_assert_eq!(once.len(), asked.len(), "each is asked about once");
-        for node in scores.keys() {
-            let (host, set_aside, _) = &model[node];
+        for node in ranks.keys() {
+            let (host, set_aside, _) = &model.nodes[node];
             let fits = host.refuses(&demand, set_aside).is_none();
             prop_assert!(!fits || once.contains(node), "{node:?}");
         }
@@ -224,7 +256,7 @@ proptest! {
             let mut model = Model::default();
             let pick = |step: &Step| match step {
                 Step::Pick(demand, refused) => index.pick(demand, |node| !refused.contains(&node)),
-                Step::Set(..) | Step::SetAside(..) | Step::Remove(_) => {
+                Step::Set(..) | Step::SetAside(..) | Step::Remove(_) | Step::Share(_) => {
                     tell(&mut index, &mut model, step);
                     None
                 }
@@ -278,8 +310,8 @@ fn spread_picks_where_the_most_is_free_and_pack_where_the_least_is() {
 
 #[test]
 fn a_larger_node_changes_what_the_others_count_for() {
-    let policy =
-        Policy { weighers: Weighers { ram: 2, cpu: 3, disk: 0 }, subset: NonZeroUsize::MIN };
+    let weighers = Weighers { ram: 2, cpu: 3, disk: 0 };
+    let policy = Policy { weighers, ..PolicyName::Spread.policy() };
     let mut index = index_of(policy, [host(10, 5), host(5, 10)]);
     let wanted = demand(ResourceClass::Vcpu, 1);
     assert_eq!(asked(&mut index, &wanted), [1, 2].map(NodeId), "3 + 1 and 1.5 + 2");

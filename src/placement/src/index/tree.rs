@@ -12,12 +12,21 @@ use std::ops::{ControlFlow, Range};
 /// The most entries of one page.
 const PAGE_MAX: usize = 32;
 
-/// Where a node stands in the order: the best score first, and of equal scores by lot.
+/// Where a node stands in the order: those that come first for what they are, then the best score, and of
+/// equal scores by lot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
+    pub(crate) whose: Whose,
     pub(crate) score: Reverse<Score>,
     pub(crate) lot: u32,
     pub(crate) node: NodeId,
+}
+
+/// Whose a node is, if that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Whose {
+    Own,
+    Other,
 }
 
 /// A node with its place in the order.
@@ -53,10 +62,18 @@ struct Branch {
 
 impl Key {
     /// At or before every node.
-    pub(crate) const FIRST: Key = Key { score: Reverse(Score(i64::MAX)), lot: 0, node: NodeId(0) };
-    /// After every node: no score is so low.
-    pub(crate) const END: Key =
-        Key { score: Reverse(Score(i64::MIN)), lot: u32::MAX, node: NodeId(u32::MAX) };
+    pub(crate) const FIRST: Key = Key::first(Whose::Own);
+
+    /// At or before every node that is whose it says.
+    pub(crate) const fn first(whose: Whose) -> Key {
+        Key { whose, score: Reverse(Score(i64::MAX)), lot: 0, node: NodeId(0) }
+    }
+
+    /// After every such node, for no score is so low, and before any of others.
+    pub(crate) const fn end(whose: Whose) -> Key {
+        let score = Reverse(Score(i64::MIN));
+        Key { whose, score, lot: u32::MAX, node: NodeId(u32::MAX) }
+    }
 }
 
 impl Tree {
@@ -263,7 +280,8 @@ mod tests {
     }
 
     fn leaf(score: i64, node: u32, free: u64) -> Leaf {
-        let key = Key { score: Reverse(Score(score)), lot: 0, node: NodeId(node) };
+        let key =
+            Key { whose: Whose::Own, score: Reverse(Score(score)), lot: 0, node: NodeId(node) };
         let mut room = Room::of(1 << (node % 128));
         room.raise(0, free);
         Leaf { key, room }

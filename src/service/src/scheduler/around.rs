@@ -12,6 +12,7 @@ use crate::meters::{Drop, Gauge, Meters};
 use crate::post::Post;
 use crate::serve::ServeError;
 use crate::wire::{FromClient, Message, Peer, ToClient};
+use counterfoil_placement::Share;
 use counterfoil_protocol::scheduler::{Input, Presence};
 use counterfoil_protocol::{
     Actor, Answer, Body, Call, Choice, ClientId, Datagram, Incarnation, Output, Placement,
@@ -314,6 +315,11 @@ impl AroundScheduler {
             let post = &mut self.post;
             self.book.round(now, |to, message| post.send(to, &message));
             self.post.flush();
+            let others = self.book.schedulers().filter_map(|(actor, _)| match actor {
+                Actor::Scheduler(id) => Some(id),
+                Actor::Node(_) | Actor::Client(_) => None,
+            });
+            self.picker.set_share(Share::beside(self.id, others));
         }
         Ok(())
     }

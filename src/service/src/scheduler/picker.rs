@@ -1,6 +1,6 @@
 //! Picks nodes for a scheduler: the policy, kept up to date with what the machine knows.
 
-use counterfoil_placement::{Index, Policy};
+use counterfoil_placement::{Index, Policy, Share};
 use counterfoil_protocol::scheduler::{Input, Presence};
 use counterfoil_protocol::{AttemptId, NodeId, Scheduler, Status};
 
@@ -17,6 +17,11 @@ impl Picker {
     /// A policy that knows no node yet. `seed` starts its generator.
     pub fn new(policy: Policy, seed: u64) -> Picker {
         Picker { index: Index::new(policy, seed), touched: None }
+    }
+
+    /// Says which nodes are this scheduler's own; until then all.
+    pub fn set_share(&mut self, share: Share) {
+        self.index.set_share(share);
     }
 
     /// The machine is about to take this input.

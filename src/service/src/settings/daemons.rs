@@ -10,7 +10,7 @@ use crate::recorder::Extent;
 use crate::serve::{Common, ServeError};
 use crate::{api, node, scheduler};
 use clap::Args;
-use counterfoil_placement::PolicyName;
+use counterfoil_placement::{Policy, PolicyName};
 use counterfoil_protocol::{Config, Inventory, NodeId, SchedulerId};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -28,6 +28,12 @@ pub struct SchedulerSettings {
     /// How to pick one of the nodes that fit: spread, pack or random [default: spread]
     #[arg(long, value_parser = policy)]
     pub policy: Option<String>,
+    /// Whether nodes of its own share come first, however good the others are. The schedulers that are
+    /// there have equal shares: each meets another only where one is full, so fewer claims are refused.
+    /// Right if requests are dealt out evenly over the schedulers [default: true with pack, else false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+          require_equals = true)]
+    pub own_first: Option<bool>,
     /// Where random choices start, 0 to 2^63 - 1 [default: 1]
     #[arg(long, value_name = "N",
           value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
@@ -341,7 +347,9 @@ impl SchedulerSettings {
     /// If something makes no sense.
     pub fn options(layers: &Layers) -> Result<(Ids, scheduler::Options), SettingsError> {
         let settings: SchedulerSettings = layers.effective();
-        let SchedulerSettings { id, policy, seed, network, api, storage, monitor, .. } = settings;
+        let SchedulerSettings {
+            id, policy, own_first, seed, network, api, storage, monitor, ..
+        } = settings;
         let config = config(&settings.limits, &settings.intervals, layers)?;
         let id = match id_of(id, layers)? {
             Ids::Range(first, last) if first != last => {
@@ -353,10 +361,12 @@ impl SchedulerSettings {
             .expect("it has a default")
             .parse()
             .map_err(|error| layers.fault("policy", format!("{error}")))?;
+        let policy = policy.policy();
+        let own_first = own_first.unwrap_or(policy.own_first);
         let options = scheduler::Options {
             id: SchedulerId(0),
             api: api.settings(layers)?,
-            policy: policy.policy(),
+            policy: Policy { own_first, ..policy },
             seed: seed.expect("it has a default"),
             common: common(&network, &storage, (config, monitor.watch(layers)?), layers)?,
         };

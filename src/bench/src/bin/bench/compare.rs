@@ -1,6 +1,6 @@
 //! `bench compare`.
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use counterfoil_bench::baselines::Design;
 use counterfoil_bench::baselines::database::Place;
 use counterfoil_bench::compare::grid::Grid;
@@ -38,6 +38,10 @@ pub(crate) struct CompareArgs {
     /// How schedulers choose [default: spread,pack,random].
     #[arg(long, value_delimiter = ',')]
     strategies: Vec<PolicyName>,
+    /// Whether counterfoil's schedulers take nodes of their own share first, with every strategy: requests
+    /// are dealt out evenly here.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    own_first: bool,
     /// Requests that are open at each scheduler at once [default: 32].
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=2000))]
     window: Option<u64>,
@@ -131,6 +135,7 @@ impl CompareArgs {
                 if self.preloaded { vec!["spread".to_owned()] } else { grid.strategies },
             ),
             mix: (!mix.is_empty()).then_some(mix),
+            own_first: self.own_first,
             window: self.window.map_or(grid.window, |window| window as usize),
             attempts_max: self.attempts_max.unwrap_or(grid.attempts_max),
             refresh_s: self.refresh.unwrap_or(grid.refresh_s),

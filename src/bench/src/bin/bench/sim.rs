@@ -39,6 +39,9 @@ pub(crate) struct SimArgs {
     /// How schedulers pick a node: spread, pack or random.
     #[arg(long, default_value_t)]
     strategy: PolicyName,
+    /// Whether schedulers take nodes of their own share first [default: true with pack, else false].
+    #[arg(long, value_name = "BOOL")]
+    own_first: Option<bool>,
     /// How full the cluster is kept, in percent of the scarcest class.
     #[arg(long, value_name = "PERCENT", default_value_t = 80)]
     #[arg(value_parser = clap::value_parser!(u64).range(0..=200))]
@@ -220,6 +223,7 @@ impl SimArgs {
             seed: self.seed,
             requests,
             policy: self.strategy,
+            own_first: self.own_first.unwrap_or(self.strategy.policy().own_first),
             load_percent: self.load,
             arrivals: self.window.map_or(Arrivals::PerSecond(per_s), Arrivals::Window),
             links: Links { loss, copies, reorder, delay_min_us, delay_max_us },

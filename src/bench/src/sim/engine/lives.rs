@@ -1,11 +1,22 @@
 //! How lives begin and end, and what others notice of it.
 
-use super::{Deed, Engine, Event};
+use super::{Deed, Engine, Event, Setting};
 use crate::sim::cast::{Lives, Slot};
+use counterfoil_placement::Share;
 use counterfoil_protocol::{
     Actor, Client, ClientId, Node, NodeId, Output, Scheduler, SchedulerId, scheduler,
 };
 use counterfoil_service::scheduler::Picker;
+
+impl Setting {
+    /// The policy of a scheduler in this life.
+    fn picker(&self, id: SchedulerId, life: u32) -> Picker {
+        let seed = self.seed ^ u64::from(id.0) ^ u64::from(life) << 32;
+        let mut picker = Picker::new(self.policy, seed);
+        picker.set_share(Share::beside(id, (1..=self.shares).map(SchedulerId)));
+        picker
+    }
+}
 
 impl<I> Engine<I> {
     /// Starts a node, scheduler or client for the first time, from this disk. Schedulers are told of
@@ -15,9 +26,8 @@ impl<I> Engine<I> {
         if let Some(deeds) = &mut self.deeds {
             deeds.push(Deed::Join(R::actor(id)));
         }
-        let (policy, seed) = (self.setting.policy, self.setting.seed);
-        if let Actor::Scheduler(SchedulerId(number)) = R::actor(id) {
-            self.cast.pickers.push(Picker::new(policy, seed ^ u64::from(number)));
+        if let Actor::Scheduler(scheduler) = R::actor(id) {
+            self.cast.pickers.push(self.setting.picker(scheduler, 0));
         }
         let (mut outputs, config) = (Vec::new(), self.config.clone());
         let machine = R::start(id, disk.clone(), config, &mut outputs);
@@ -48,9 +58,8 @@ impl<I> Engine<I> {
             Actor::Scheduler(id) => {
                 let index = Scheduler::place(id);
                 self.judge.ended(&self.cast.schedulers[index].machine);
-                let (policy, life) = (self.setting.policy, self.cast.schedulers[index].life);
-                let seed = self.setting.seed ^ u64::from(id.0) ^ u64::from(life + 1) << 32;
-                self.cast.pickers[index] = Picker::new(policy, seed);
+                let life = self.cast.schedulers[index].life + 1;
+                self.cast.pickers[index] = self.setting.picker(id, life);
                 self.start_again::<Scheduler>(id);
             }
             Actor::Client(id) => self.start_again::<Client>(id),

@@ -105,3 +105,21 @@ fn an_answer_to_a_call_over_an_old_connection_does_not_leave_over_the_new_one() 
     assert!(matches!(answer, ToClient::Answer(_)));
     assert_eq!(batch(&mut around), [Input::Disconnected(CLIENT)]);
 }
+
+#[test]
+fn the_share_of_a_scheduler_is_beside_those_of_the_others_that_it_hears_of() {
+    let (mut around, _front) = around();
+    assert_eq!(batch(&mut around), []);
+    assert_eq!(around.picker.index().share(), Share::ALL);
+    for other in [7, 4] {
+        let actor = Actor::Scheduler(SchedulerId(other));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+        let peer = Peer { actor, incarnation: Incarnation(1), address };
+        around.book.learn(peer, Instant::now());
+    }
+    around.next_round = Instant::now();
+    assert_eq!(batch(&mut around), []);
+    let share = Share::beside(ID, [4, 7].map(SchedulerId));
+    assert_eq!(around.picker.index().share(), share);
+    assert_ne!(share, Share::ALL);
+}
