@@ -127,6 +127,7 @@ impl AroundScheduler {
                         Actor::Scheduler(_) if new => {
                             let post = &mut self.post;
                             self.book.introduce(peer.address, |to, m| post.send(to, &m));
+                            self.share_nodes();
                         }
                         Actor::Node(_) | Actor::Scheduler(_) | Actor::Client(_) => {}
                     }
@@ -140,6 +141,15 @@ impl AroundScheduler {
             Message::Seen(claim, allocation) => self.looks.on_seen(claim, allocation),
             Message::Order(..) | Message::Look(_) => self.meters.dropped(Drop::Stranger),
         }
+    }
+
+    /// Takes its share of the nodes, beside all schedulers that are known.
+    fn share_nodes(&mut self) {
+        let others = self.book.schedulers().filter_map(|(actor, _)| match actor {
+            Actor::Scheduler(id) => Some(id),
+            Actor::Node(_) | Actor::Client(_) => None,
+        });
+        self.picker.set_share(Share::beside(self.id, others));
     }
 
     fn on_datagram(
@@ -315,11 +325,7 @@ impl AroundScheduler {
             let post = &mut self.post;
             self.book.round(now, |to, message| post.send(to, &message));
             self.post.flush();
-            let others = self.book.schedulers().filter_map(|(actor, _)| match actor {
-                Actor::Scheduler(id) => Some(id),
-                Actor::Node(_) | Actor::Client(_) => None,
-            });
-            self.picker.set_share(Share::beside(self.id, others));
+            self.share_nodes();
         }
         Ok(())
     }
