@@ -148,8 +148,7 @@ impl Spec {
         let Spec { setting, case, nodes, strategy, seed, .. } = self;
         let (name, schedulers) = (self.name(), self.schedulers());
         let (setting, case) = (setting.name(), case.name());
-        let own = if self.own_first { "own" } else { "any" };
-        format!("{setting}/{case}/{nodes}/{schedulers}/{strategy}/{own}/{seed}/{name}")
+        format!("{setting}/{case}/{nodes}/{schedulers}/{strategy}/{seed}/{name}")
     }
 
     /// How schedulers choose.
