@@ -7,7 +7,8 @@ mod tree;
 mod vocabulary;
 
 use crate::filters::Exclusions;
-use crate::weigh::{Policy, Score, Share, Weighed, Weighers};
+use crate::share::Share;
+use crate::weigh::{Policy, Score, Weighed, Weighers};
 use counterfoil_protocol::{
     ClassInventory, Demand, HostState, Inventory, Map, NodeId, Refusal, ResourceClass, Resources,
 };

@@ -57,8 +57,10 @@
 
 pub mod filters;
 mod index;
+mod share;
 mod weigh;
 
 pub use filters::{Excluded, Exclusions, Filter, why_not};
 pub use index::Index;
-pub use weigh::{Policy, PolicyName, Score, Share, UnknownPolicy, Weighers};
+pub use share::Share;
+pub use weigh::{Policy, PolicyName, Score, UnknownPolicy, Weighers};
