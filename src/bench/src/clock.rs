@@ -10,21 +10,18 @@ use std::time::{Duration, Instant};
 /// Changes of a node that are remembered. What is further behind counts as behind by the oldest.
 const CHANGES_MAX: usize = 256;
 
-/// One choice of so many is looked at.
-const SAMPLE: u64 = 8;
+/// About so many nodes are looked at, or all if there are fewer: looking costs time, which is not the
+/// service's.
+const LOOKED_AT: u32 = 32;
 
-/// Sees the changes of nodes and the choices of schedulers.
+/// Sees the changes of some nodes and the choices of them.
 #[derive(Debug)]
 pub(crate) struct Clock {
-    /// Of node 1, 2, ...: when it came to which stamp.
+    /// One node in so many is looked at.
+    every: u32,
+    /// Of each of them: when it came to which stamp.
     nodes: Vec<Mutex<VecDeque<(Stamp, Instant)>>>,
-    seen: Mutex<Seen>,
-}
-
-#[derive(Debug, Default)]
-struct Seen {
-    choices: u64,
-    staleness: Histogram,
+    staleness: Mutex<Histogram>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -32,14 +29,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Clock {
-    /// Sees so many nodes.
+    /// Sees some of so many nodes.
     pub(crate) fn new(nodes: u32) -> Clock {
-        let nodes = (0..nodes).map(|_| Mutex::default()).collect();
-        Clock { nodes, seen: Mutex::default() }
+        let every = (nodes / LOOKED_AT).max(1);
+        let nodes = (0..nodes / every).map(|_| Mutex::default()).collect();
+        Clock { every, nodes, staleness: Mutex::default() }
     }
 
     fn node(&self, id: NodeId) -> Option<&Mutex<VecDeque<(Stamp, Instant)>>> {
-        self.nodes.get((id.0 as usize).checked_sub(1)?)
+        let looked_at = id.0.is_multiple_of(self.every);
+        self.nodes.get(((id.0 / self.every) as usize).checked_sub(1)?).filter(|_| looked_at)
     }
 
     /// The node has taken a step.
@@ -56,25 +55,19 @@ impl Clock {
 
     /// The scheduler has chosen `node`.
     pub(crate) fn chosen(&self, scheduler: &Scheduler, node: NodeId) {
-        {
-            let mut seen = lock(&self.seen);
-            seen.choices += 1;
-            if !seen.choices.is_multiple_of(SAMPLE) {
-                return;
-            }
-        }
+        let Some(changes) = self.node(node) else { return };
         let cached = scheduler.nodes.get(&node).and_then(|peer| Some(peer.host.as_ref()?.stamp));
-        let (Some(cached), Some(changes)) = (cached, self.node(node)) else { return };
+        let Some(cached) = cached else { return };
         let missed = {
             let changes = lock(changes);
             let first = changes.partition_point(|(stamp, _)| *stamp <= cached);
             changes.get(first).map(|(_, at)| at.elapsed())
         };
-        lock(&self.seen).staleness.note(missed.unwrap_or(Duration::ZERO));
+        lock(&self.staleness).note(missed.unwrap_or(Duration::ZERO));
     }
 
     /// What was seen since the last time.
     pub(crate) fn take(&self) -> Histogram {
-        std::mem::take(&mut lock(&self.seen).staleness)
+        std::mem::take(&mut lock(&self.staleness))
     }
 }

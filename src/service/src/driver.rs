@@ -88,6 +88,8 @@ pub struct Driver<R: Role> {
     store: Store<R>,
     timers: Timers<(R::Id, Timer)>,
     started: Instant,
+    /// When it began to hand over what it hands over.
+    now: Instant,
     config: Config,
     effects: Effects<R>,
     /// What a turn is given; then room for it.
@@ -117,12 +119,6 @@ struct Effects<R: Role> {
     violated: Option<Box<Violated>>,
 }
 
-/// What is still to be handed to a machine.
-enum Next<I> {
-    Input(I),
-    Choice(Choice),
-}
-
 impl<R: Judged> Driver<R> {
     /// Starts the next life of every actor from its disk, which was loaded from the store, and
     /// records it from the file on that `recording` names for it, if it does.
@@ -141,13 +137,14 @@ impl<R: Judged> Driver<R> {
             store,
             timers: Timers::default(),
             started: Instant::now(),
+            now: Instant::now(),
             config: config.clone(),
             effects: Effects::none(),
             inputs: Vec::new(),
             counts_at: Instant::now(),
             monitor: Monitor::new(watch),
         };
-        let mut todo = VecDeque::new();
+        let mut choices = VecDeque::new();
         for (id, disk) in disks {
             let mut outputs = Vec::new();
             let machine = R::start(id, disk.clone(), given.clone(), &mut outputs);
@@ -163,7 +160,7 @@ impl<R: Judged> Driver<R> {
                 monitor.started(&machine, &outputs);
             }
             driver.actors.insert(id, Actor { machine, recorder, entries: Vec::new() });
-            driver.sort(id, &mut outputs, &mut todo, outside);
+            driver.sort(id, &mut outputs, &mut choices, outside);
         }
         driver.finish(outside)?;
         Ok(driver)
@@ -192,32 +189,30 @@ impl<R: Judged> Driver<R> {
         inputs: impl IntoIterator<Item = (R::Id, R::Input)>,
         outside: &mut impl Outside<R>,
     ) -> Result<(), DriverError> {
-        let (mut outputs, mut todo) = (Vec::new(), VecDeque::new());
-        for (id, input) in inputs {
-            todo.push_back(Next::Input(input));
-            // What is chosen is handed over before anything else.
-            while let Some(next) = todo.pop_front() {
-                self.step(id, next, &mut outputs, outside);
-                self.sort(id, &mut outputs, &mut todo, outside);
-            }
-        }
+        self.hand_over(inputs, outside);
         self.finish(outside)
     }
 
-    /// One turn: waits, and hands over what happened. Breaks when it is to stop.
+    /// One turn: waits, and hands over what happened, and then the timers that are due, those too that
+    /// were set in this turn: what changed is told together with what it answers. Breaks when it is to
+    /// stop.
     ///
     /// # Errors
     /// As [`Driver::give`], and if nothing can be waited for.
     pub fn turn(&mut self, outside: &mut impl Outside<R>) -> Result<ControlFlow<()>, DriverError> {
         let mut inputs = std::mem::take(&mut self.inputs);
         let flow = outside.wait(self.timers.next(), &mut inputs)?;
+        let began = Instant::now();
+        let arrived = inputs.len();
+        self.hand_over(inputs.drain(..), outside);
         let now = Instant::now();
         let due = std::iter::from_fn(|| self.timers.take_due(now)).take(TIMERS_MAX);
         inputs.extend(due.map(|(id, timer)| (id, R::timer(timer))));
-        let size = inputs.len();
-        self.give(inputs.drain(..), outside)?;
+        let size = arrived + inputs.len();
+        self.hand_over(inputs.drain(..), outside);
         self.inputs = inputs;
-        self.count(size, now, outside);
+        self.finish(outside)?;
+        self.count(size, began, outside);
         Ok(flow)
     }
 
@@ -243,21 +238,43 @@ impl<R: Judged> Driver<R> {
         }
     }
 
+    fn hand_over(
+        &mut self,
+        inputs: impl IntoIterator<Item = (R::Id, R::Input)>,
+        outside: &mut impl Outside<R>,
+    ) {
+        let (mut outputs, mut choices) = (Vec::new(), VecDeque::new());
+        self.now = Instant::now();
+        for (id, input) in inputs {
+            let mut next = Some(input);
+            while let Some(input) = next {
+                self.step(id, input, &mut outputs, outside);
+                self.sort(id, &mut outputs, &mut choices, outside);
+                // What is chosen is handed over before anything else.
+                next = std::iter::from_fn(|| choices.pop_front())
+                    .find_map(|choice| self.choose(id, &choice, outside));
+            }
+        }
+    }
+
+    /// Makes a choice for an actor; `None` if it will be made later.
+    fn choose(
+        &self,
+        id: R::Id,
+        choice: &Choice,
+        outside: &mut impl Outside<R>,
+    ) -> Option<R::Input> {
+        outside.choose(&self.actors.get(&id)?.machine, choice)
+    }
+
     fn step(
         &mut self,
         id: R::Id,
-        next: Next<R::Input>,
+        input: R::Input,
         outputs: &mut Vec<Output>,
         outside: &mut impl Outside<R>,
     ) {
         let Some(actor) = self.actors.get_mut(&id) else { return };
-        let input = match next {
-            Next::Input(input) => input,
-            Next::Choice(choice) => match outside.choose(&actor.machine, &choice) {
-                Some(input) => input,
-                None => return,
-            },
-        };
         outside.before(&input);
         let recorded = actor.recorder.is_some().then(|| input.clone());
         let watched = self.monitor.as_mut().and_then(|m| m.begin(&actor.machine, &input));
@@ -293,17 +310,17 @@ impl<R: Judged> Driver<R> {
         &mut self,
         id: R::Id,
         outputs: &mut Vec<Output>,
-        todo: &mut VecDeque<Next<R::Input>>,
+        choices: &mut VecDeque<Choice>,
         outside: &impl Outside<R>,
     ) {
-        let mut choices = Vec::new();
+        let mut asked = Vec::new();
         for output in outputs.drain(..) {
             match output {
                 Output::Persist(record) => self.effects.records.push((id, record)),
                 Output::SetTimer { timer, after } => {
-                    self.timers.set((id, timer), Instant::now() + after);
+                    self.timers.set((id, timer), self.now + after);
                 }
-                Output::Choose(choice) => choices.push(choice),
+                Output::Choose(choice) => asked.push(choice),
                 Output::Notice(notice) => {
                     tracing::trace!(?notice);
                     if let Some(meters) = outside.meters() {
@@ -315,8 +332,8 @@ impl<R: Judged> Driver<R> {
                 }
             }
         }
-        for choice in choices.into_iter().rev() {
-            todo.push_front(Next::Choice(choice));
+        for choice in asked.into_iter().rev() {
+            choices.push_front(choice);
         }
     }
 

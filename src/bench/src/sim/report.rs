@@ -89,6 +89,9 @@ pub struct Report {
     pub bytes_per_claim: f64,
     /// Of so many messages the length of one was measured.
     pub lengths_one_of: u64,
+    /// How often decisions went which way while it was measured: what the messages were, among
+    /// others.
+    pub notices: BTreeMap<Notice, u64>,
     /// What is allocated of each class, of all that there is.
     pub used_percent: BTreeMap<String, f64>,
     /// Nodes that have an allocation.
@@ -162,6 +165,7 @@ struct Measured {
     picked: u64,
     staleness: [Duration; 4],
     length_milli: u64,
+    notices: BTreeMap<Notice, u64>,
 }
 
 /// So large a part of `whole`, in percent with two places.
@@ -217,6 +221,7 @@ impl Figures {
                 meters.stale_views.quantile(0.99),
             ],
             length_milli: meters.length_milli(),
+            notices: meters.counts().filter(|(_, times)| *times > 0).collect(),
         });
     }
 
@@ -294,6 +299,7 @@ impl Figures {
             messages_per_claim: each(u128::from(measured.sent), came.confirmed),
             bytes_per_claim: each(bytes, came.confirmed),
             lengths_one_of: LENGTHS_ONE_OF,
+            notices: measured.notices,
             used_percent: packed.used_percent,
             nodes_in_use: packed.in_use,
             nodes_needed_at_least: packed.needed,

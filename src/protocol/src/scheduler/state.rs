@@ -189,10 +189,10 @@ impl Peer {
     pub(crate) fn drop_covered(&mut self) -> bool {
         let cached = self.host.as_ref().map(|host| host.stamp);
         let granted = self.claims.iter().filter_map(|(number, r)| Some((*number, r.granted?)));
-        let (covered, waiting): (Vec<_>, Vec<_>) = granted.partition(|(_, at)| Some(*at) <= cached);
+        let covered: Vec<_> = granted.filter(|(_, at)| Some(*at) <= cached).collect();
         for (number, _) in covered {
             self.claims.remove(&number);
         }
-        waiting.is_empty()
+        self.claims.values().all(|reservation| reservation.granted.is_none())
     }
 }

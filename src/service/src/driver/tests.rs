@@ -2,9 +2,9 @@ use super::*;
 use counterfoil_protocol::scheduler::Input;
 use counterfoil_protocol::{Actor, Address};
 use counterfoil_protocol::{
-    AttemptId, AttemptNumber, Body, Call, ClassInventory, ClientId, Datagram, Demand, HostState,
-    Incarnation, Inventory, Machine, Node, NodeId, Notice, RequestId, ResourceClass, Scheduler,
-    SchedulerId, Snapshot, Version, node,
+    AttemptId, AttemptNumber, Body, Call, Claim, ClaimId, ClaimNumber, ClassInventory, ClientId,
+    Datagram, Decision, Demand, HostState, Incarnation, Inventory, Machine, Node, NodeId, Notice,
+    RequestId, ResourceClass, Resync, Scheduler, SchedulerId, Snapshot, Verdict, Version, node,
 };
 use counterfoil_recording::{Reader, Run};
 use std::path::Path;
@@ -210,6 +210,65 @@ fn a_timer_is_given_once_it_is_due_and_again_when_it_is_set_again() {
     let announce = node::Input::Timer(counterfoil_protocol::Timer::Announce);
     assert_eq!(inputs, [announce.clone(), announce]);
     assert_eq!(driver.machine(NODE).timers(), [counterfoil_protocol::Timer::Announce]);
+}
+
+/// This arrives at a node, and then nothing more does.
+struct Arriving(Vec<node::Input>, Around);
+
+impl Outside<Node> for Arriving {
+    fn wait(
+        &mut self,
+        _: Option<Instant>,
+        inputs: &mut Vec<(NodeId, node::Input)>,
+    ) -> io::Result<ControlFlow<()>> {
+        inputs.extend(self.0.drain(..).map(|input| (NODE, input)));
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn choose(&mut self, _: &Node, _: &Choice) -> Option<node::Input> {
+        None
+    }
+
+    fn carry_out(&mut self, _: NodeId, output: Output) {
+        self.1.carried_out.push(output);
+    }
+}
+
+#[test]
+fn what_changed_in_a_turn_is_told_in_it_to_everyone() {
+    let mut around = Arriving(Vec::new(), Around::new());
+    let kept = Store::forgetful(&[NODE], |_| Vec::new());
+    let config = Config::default();
+    let mut driver: Driver<Node> =
+        Driver::start(kept, (&config, Watch::default()), |_| None, &mut around).unwrap();
+    let life = Some(driver.machine(NODE).incarnation());
+    let from = |body| {
+        let src = Address { actor: Actor::Scheduler(SCHEDULER), incarnation: Some(Incarnation(1)) };
+        let dst = Address { actor: Actor::Node(NODE), incarnation: life };
+        node::Input::Datagram(Datagram { src, dst, body })
+    };
+    around.0.push(from(Body::Resync(Resync { have: None })));
+    assert!(driver.turn(&mut around).unwrap().is_continue());
+    around.1.carried_out.clear();
+    let claim = ClaimId {
+        scheduler: SCHEDULER,
+        incarnation: Incarnation(1),
+        node: NODE,
+        number: ClaimNumber(0),
+    };
+    around.0.push(from(Body::Claim(Claim {
+        claim,
+        request: RequestId(1),
+        demand: Demand::default().into(),
+        floor: ClaimNumber(0),
+    })));
+    assert!(driver.turn(&mut around).unwrap().is_continue());
+    let told: Vec<&Body> = around.1.sent().map(|datagram| &datagram.body).collect();
+    let granted = |verdict: &Verdict| matches!(verdict.decision, Decision::Granted { .. });
+    assert!(
+        matches!(told[..], [Body::Verdict(verdict), Body::Delta(_)] if granted(verdict)),
+        "{told:?}"
+    );
 }
 
 #[test]
