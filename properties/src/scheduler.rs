@@ -108,8 +108,8 @@ pub(crate) fn own_claims_count_once(step: &Step, history: &History) -> Check {
     let touched = touched_nodes(step);
     let counted = touched.iter().filter_map(|node| {
         let peer = after.nodes.get(node)?;
-        let of_node = history.sent_by(after, *node);
-        if history.sent_by(after, *node).next().is_none() && peer.claims.is_empty() {
+        let mut of_node = history.sent_by(after, *node).peekable();
+        if of_node.peek().is_none() && peer.claims.is_empty() {
             return None;
         }
         let owed = arithmetic::written(arithmetic::sum(of_node.map(|(_, sent)| &sent.demand)));

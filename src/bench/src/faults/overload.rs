@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Connections that are kept to each scheduler: more than it takes requests at once.
-const CONNECTIONS: usize = 600;
+const CONNECTIONS: usize = 1000;
 
 /// Requests that are open at once while it is measured how many are served.
 const WINDOW: usize = 64;
