@@ -238,6 +238,7 @@ impl<R: Judged> Driver<R> {
         }
     }
 
+    /// Hands `inputs` over; what comes of them is kept for [`Driver::finish`].
     fn hand_over(
         &mut self,
         inputs: impl IntoIterator<Item = (R::Id, R::Input)>,
