@@ -305,7 +305,7 @@ impl<R: Judged> Driver<R> {
         }
     }
 
-    /// Sets timers; puts choices before everything else that is to be handed over; keeps the rest
+    /// Sets timers; puts choices before those that were asked for earlier; keeps the rest
     /// for when the turn is committed.
     fn sort(
         &mut self,
